@@ -1,0 +1,1 @@
+"""Drop-in auth= objects that always have a token the server accepts."""
