@@ -1,0 +1,49 @@
+"""An authorization server with a protected API on loopback, for tests of programs that use OAuth 2.0.
+
+`OAuthServer` issues and checks real tokens, misbehaves as told, and records what it received. The pytest
+plugin is `video_oauth_auth.testing.plugin`; importing this package does not import pytest.
+"""
+
+from .answers import (
+    Answer,
+    form_encoded,
+    gzip_bomb,
+    html_page,
+    json_answer,
+    oversized,
+    redirect,
+    too_many_requests,
+    unavailable,
+)
+from .brightcove import BrightcoveServer
+from .challenges import CHALLENGES
+from .faults import Delay, Drip, Drop, Fault, FaultPlan, Hold, Mutate, with_members, without
+from .recording import RecordedRequest
+from .server import OAuthServer
+from .storage import Upload
+
+__all__ = [
+    "CHALLENGES",
+    "Answer",
+    "BrightcoveServer",
+    "Delay",
+    "Drip",
+    "Drop",
+    "Fault",
+    "FaultPlan",
+    "Hold",
+    "Mutate",
+    "OAuthServer",
+    "RecordedRequest",
+    "Upload",
+    "form_encoded",
+    "gzip_bomb",
+    "html_page",
+    "json_answer",
+    "oversized",
+    "redirect",
+    "too_many_requests",
+    "unavailable",
+    "with_members",
+    "without",
+]
