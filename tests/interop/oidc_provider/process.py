@@ -1,0 +1,128 @@
+"""Starts oidc-provider, asks its admin doors, and stops it by its process id."""
+
+import http.client
+import json
+import selectors
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from .install import HERE, installation, node
+
+START_TIMEOUT = 30.0
+ADMIN_TIMEOUT = 10.0
+
+Parameters = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredClient:
+    """A confidential client; `access_token_lifetime` is in seconds."""
+
+    client_id: str
+    client_secret: str
+    token_endpoint_auth_method: str = "client_secret_basic"
+    access_token_lifetime: int = 300
+
+    def metadata(self) -> dict[str, object]:
+        return asdict(self) | {
+            "grant_types": ["authorization_code", "client_credentials", "refresh_token"],
+            "redirect_uris": ["http://127.0.0.1/callback"],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """What the server did for one client since the client was registered."""
+
+    granted: Mapping[str, int]
+    refused: Mapping[str, int]
+    revoked_grants: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OidcProvider:
+    """One running oidc-provider on loopback."""
+
+    issuer: str
+    port: int
+
+    @property
+    def token_endpoint(self) -> str:
+        return f"{self.issuer}/token"
+
+    @property
+    def introspection_endpoint(self) -> str:
+        return f"{self.issuer}/token/introspection"
+
+    @property
+    def revocation_endpoint(self) -> str:
+        return f"{self.issuer}/token/revocation"
+
+    def register(self, client: RegisteredClient) -> RegisteredClient:
+        """Registers a client, or changes the registered one with the same `client_id`, and returns it."""
+        self._admin("POST", "/admin/clients", client.metadata())
+        return client
+
+    def sign_in(self, client_id: str, *, account_id: str) -> dict[str, Any]:
+        """A token answer with a refresh token for a person, as after a login and a consent in a browser."""
+        return self._admin("POST", "/admin/tokens", {"client_id": client_id, "account_id": account_id})
+
+    def revoke_access_tokens(self, client_id: str) -> int:
+        """Ends the living access tokens of a client and returns how many there were; refresh tokens stay."""
+        return int(self._admin("POST", "/admin/revoke-access-tokens", {"client_id": client_id})["revoked"])
+
+    def statistics(self, client_id: str) -> Statistics:
+        return Statistics(**self._admin("GET", f"/admin/stats?{urlencode({'client_id': client_id})}"))
+
+    def _admin(self, method: str, path: str, parameters: Parameters | None = None) -> dict[str, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ADMIN_TIMEOUT)
+        try:
+            connection.request(method, path, body=None if parameters is None else json.dumps(parameters))
+            response = connection.getresponse()
+            answer: dict[str, Any] = json.loads(response.read())
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise RuntimeError(f"{method} {path}: {answer}")
+        return answer
+
+
+@contextmanager
+def running_oidc_provider(log: Path) -> Iterator[OidcProvider]:
+    """Runs the installed oidc-provider until the block ends; what it has to say goes to the file `log`."""
+    folder = installation()
+    if not folder.is_dir():
+        raise RuntimeError("oidc-provider is not installed: run `make interop`, which installs it first.")
+    command = [str(node(folder)), str(HERE / "server.mjs"), str(folder)]
+    with (
+        log.open("wb") as said,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said) as process,
+    ):
+        try:
+            yield _when_ready(process, log)
+        finally:
+            _stop(process)
+
+
+def _when_ready(process: subprocess.Popen[bytes], log: Path) -> OidcProvider:
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        line = process.stdout.readline() if selector.select(START_TIMEOUT) else b""
+    if not line:
+        raise RuntimeError(f"oidc-provider did not get ready within {START_TIMEOUT} s:\n{log.read_text()}")
+    ready = json.loads(line)
+    return OidcProvider(issuer=ready["issuer"], port=ready["port"])
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()

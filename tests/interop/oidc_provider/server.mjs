@@ -1,0 +1,153 @@
+// oidc-provider on loopback, with doors that a test needs and a browser would otherwise open:
+//   POST /admin/clients                register a client; `access_token_lifetime` (seconds) is our own metadata member
+//   POST /admin/tokens                 a person's access and refresh token for a client, as after a sign-in
+//   POST /admin/revoke-access-tokens   end the living access tokens of a client, leaving its refresh tokens
+//   GET  /admin/stats?client_id=...    what the server granted, refused and revoked
+// Run as `node server.mjs <installation folder>`; prints one JSON line when it listens, ends when stdin is closed.
+import { createServer } from 'node:http';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const installation = createRequire(join(process.argv[2], 'package.json'));
+const { Provider } = await import(pathToFileURL(installation.resolve('oidc-provider')));
+
+// Its notices go to stdout by default, which carries nothing but the readiness line here.
+console.info = console.error;
+
+const SCOPE = 'openid offline_access';
+const lifetimeOf = (ctx, token, client) => client.access_token_lifetime;
+
+const configuration = {
+  features: {
+    clientCredentials: { enabled: true },
+    introspection: { enabled: true },
+    revocation: { enabled: true },
+  },
+  rotateRefreshToken: true,
+  extraClientMetadata: {
+    properties: ['access_token_lifetime'],
+    validator(ctx, key, value, metadata) {
+      metadata[key] = value ?? 3600;
+    },
+  },
+  ttl: {
+    AccessToken: lifetimeOf,
+    ClientCredentials: lifetimeOf,
+    Grant: 3600,
+    IdToken: 3600,
+    RefreshToken: 3600,
+  },
+  findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+};
+
+const statistics = new Map();
+function statisticsOf(clientId = '') {
+  if (!statistics.has(clientId)) {
+    statistics.set(clientId, { granted: {}, refused: {}, revoked_grants: 0 });
+  }
+  return statistics.get(clientId);
+}
+
+function countUp(counters, name) {
+  counters[name] = (counters[name] ?? 0) + 1;
+}
+
+const accessTokens = new Map();
+function remember(token) {
+  accessTokens.set(token.clientId, [...(accessTokens.get(token.clientId) ?? []), token]);
+}
+
+function watch(provider) {
+  provider.on('grant.success', ({ oidc }) => {
+    countUp(statisticsOf(oidc.client.clientId).granted, oidc.params.grant_type);
+  });
+  // error_detail is the reason that oidc-provider keeps from the client: 'refresh token already used' is a reuse.
+  provider.on('grant.error', ({ oidc }, error) => {
+    countUp(statisticsOf(oidc.client?.clientId).refused, error.error_detail ?? error.message);
+  });
+  provider.on('grant.revoked', ({ oidc }) => {
+    statisticsOf(oidc.client?.clientId).revoked_grants += 1;
+  });
+  provider.on('access_token.saved', remember);
+  provider.on('client_credentials.saved', remember);
+  provider.on('server_error', (ctx, error) => console.error(error));
+}
+
+async function registerClient(provider, metadata) {
+  const client = new provider.Client(metadata);
+  await provider.Client.adapter.upsert(client.clientId, client.metadata());
+  return { client_id: client.clientId };
+}
+
+async function signIn(provider, { client_id: clientId, account_id: accountId }) {
+  const client = await provider.Client.find(clientId);
+  const grant = new provider.Grant({ clientId, accountId });
+  grant.addOIDCScope(SCOPE);
+  const granted = {
+    accountId, client, grantId: await grant.save(), gty: 'authorization_code', scope: SCOPE,
+  };
+  const accessToken = new provider.AccessToken(granted);
+  const refreshToken = new provider.RefreshToken(granted);
+  return {
+    access_token: await accessToken.save(),
+    expires_in: accessToken.expiration,
+    refresh_token: await refreshToken.save(),
+    scope: SCOPE,
+    token_type: 'Bearer',
+  };
+}
+
+async function revokeAccessTokens(provider, { client_id: clientId }) {
+  const issued = accessTokens.get(clientId) ?? [];
+  const found = await Promise.all(issued.map(({ kind, jti }) => provider[kind].find(jti)));
+  const living = found.filter((token) => token?.isValid);
+  await Promise.all(living.map((token) => token.destroy()));
+  return { revoked: living.length };
+}
+
+const actions = {
+  'POST /admin/clients': registerClient,
+  'POST /admin/tokens': signIn,
+  'POST /admin/revoke-access-tokens': revokeAccessTokens,
+  'GET /admin/stats': (provider, { client_id: clientId }) => statisticsOf(clientId),
+};
+
+async function readBody(request) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return chunks.length ? JSON.parse(Buffer.concat(chunks)) : {};
+}
+
+async function act(provider, action, url, request, response) {
+  let status = 200;
+  let answer;
+  try {
+    const parameters = { ...Object.fromEntries(url.searchParams), ...await readBody(request) };
+    answer = await action(provider, parameters);
+  } catch (error) {
+    status = 400;
+    answer = { error: error.message, error_description: error.error_description };
+  }
+  const body = JSON.stringify(answer);
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) });
+  response.end(body);
+}
+
+const server = createServer();
+server.listen(0, '127.0.0.1', () => {
+  const { port } = server.address();
+  const issuer = `http://127.0.0.1:${port}`;
+  const provider = new Provider(issuer, configuration);
+  watch(provider);
+  const speakOAuth = provider.callback();
+  server.on('request', (request, response) => {
+    const url = new URL(request.url, issuer);
+    const action = actions[`${request.method} ${url.pathname}`];
+    return action ? act(provider, action, url, request, response) : speakOAuth(request, response);
+  });
+  console.log(JSON.stringify({ ready: true, issuer, port }));
+});
+
+// Whoever started the server holds its stdin: it never outlives them.
+process.stdin.resume().on('end', () => process.exit(0));
