@@ -70,9 +70,7 @@ def issued(server: OAuthServer) -> int:
     ],
     ids=str,
 )
-def test_a_dropped_connection_tells_in_the_record_whether_the_grant_was_processed(
-    server, library, fault, processed
-):
+def test_a_dropped_connection_tells_in_the_record_whether_the_grant_was_processed(server, library, fault, processed):
     server.token_faults.add(fault)
     with pytest.raises(BROKEN[library]):
         ask(server, library)

@@ -86,9 +86,7 @@ REFUSED = [
 @pytest.mark.parametrize(
     ("form", "headers", "status", "error"), [case[1:] for case in REFUSED], ids=[case[0] for case in REFUSED]
 )
-def test_a_client_that_does_not_authenticate_in_exactly_one_way_gets_no_token(
-    server, form, headers, status, error
-):
+def test_a_client_that_does_not_authenticate_in_exactly_one_way_gets_no_token(server, form, headers, status, error):
     form = {"grant_type": "client_credentials", **form}
     answer = httpx.post(server.token_endpoint, data=form, headers=headers)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
