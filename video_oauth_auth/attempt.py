@@ -1,0 +1,63 @@
+"""Attempt: one run of a renewal, and what its waiters are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from .budget import Budget
+from .errors import OAuthError
+from .freshness import Held
+from .token import Token
+from .transport import Via
+
+__all__ = ["Attempt", "Outcome"]
+
+# What a renewal ends with. An error is handed over as a value and raised as a copy: one exception object that many
+# callers raise would collect all their tracebacks. None: nothing was done, because somebody else is at it.
+Outcome = Token | OAuthError | None
+
+
+class Attempt:
+    """One run of a renewal.
+
+    Attributes:
+        budget: the time it has.
+        via: the library that makes its exchanges.
+        held: what the source held when it began.
+        reason: `first`, `stale`, `expired` or `rejected`.
+        publish: makes a token the one that the source gives out.
+        caused_by_401: True if somebody waits because an API rejected the held token.
+        waiters: how many callers wait for it. Where nobody waits, a lock that is taken ends it.
+        grant_type: what was sent to the server, or empty where a stored token was enough.
+        saved: False if the store could not keep the new token.
+        outcome: the future that everybody waits for; running from its birth, so that nobody can cancel it.
+    """
+
+    __slots__ = (
+        "budget",
+        "caused_by_401",
+        "grant_type",
+        "held",
+        "outcome",
+        "publish",
+        "reason",
+        "saved",
+        "via",
+        "waiters",
+    )
+
+    def __init__(
+        self, *, budget: Budget, via: Via, held: Held | None, reason: str, publish: Callable[[Held], None]
+    ) -> None:
+        self.budget = budget
+        self.via = via
+        self.held = held
+        self.reason = reason
+        self.publish = publish
+        self.caused_by_401 = False
+        self.waiters = 0
+        self.grant_type = ""
+        self.saved = True
+        self.outcome: Future[Outcome] = Future()
+        self.outcome.set_running_or_notify_cancel()

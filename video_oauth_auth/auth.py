@@ -1,0 +1,368 @@
+"""OAuth2Auth: what requests, httpx and httpx2 call.
+
+The decisions stand once: `_judge` and `_judge_replay` for everybody, `_flow` for one request of httpx or httpx2, which
+`sync_auth_flow` and `async_auth_flow` only carry out; requests has its own two steps, `__call__` and its response hook.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import sys
+from collections.abc import AsyncGenerator, Generator, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+
+import httpx
+
+from .client import OAuthClient
+from .errors import ConfigurationError, Library, OAuthError, for_library
+from .events import Event, RequestReplayed, TokenRejected, TokenWithheld
+from .grants import ClientCredentials
+from .origin import Origins, origin_of, written
+from .replay import Rewind, httpx_body, renewal_may_help, requests_body, resend
+from .server import AuthorizationServer
+from .source import TokenProvider, TokenSource
+from .token import Token
+
+__all__ = ["OAuth2Auth"]
+
+logger = logging.getLogger("video_oauth_auth")
+
+if TYPE_CHECKING:
+    _Auth = httpx.Auth
+else:
+    # httpx.Client wants an instance of httpx.Auth, httpx2.Client one of httpx2.Auth, requests anything callable.
+    _bases = [httpx.Auth]
+    if importlib.util.find_spec("httpx2") is not None:
+        import httpx2
+
+        _bases.append(httpx2.Auth)
+    _Auth = type("_Auth", tuple(_bases), {})
+
+RequestT = TypeVar("RequestT")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A request wants a token.
+
+    Attributes:
+        request: whose token it will be.
+        rejected: the token that got a 401, or None.
+        patient: True if a stale token is not good enough: the request cannot be sent a second time.
+    """
+
+    request: Any
+    rejected: Token | None
+    patient: bool
+
+    @property
+    def library(self) -> Library:
+        return cast("Library", type(self.request).__module__.partition(".")[0])
+
+
+class OAuth2Auth(_Auth):
+    """Give this as `auth=` to requests, httpx or httpx2: every request to the listed origins carries a good token.
+
+    Args:
+        source: where tokens come from: a `TokenSource`, or anything with the methods of `TokenProvider`.
+        origins: the origins that the token is for, as `https://host` or `https://host:port`. Requests to other
+            origins go out without it.
+        insecure_origins: further origins, such as `http://api:8080`, to which it may go without TLS.
+        scheme: the authentication scheme; None sends the bare token.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+        InsecureTransportError: an origin is neither https, nor loopback, nor listed as insecure.
+    """
+
+    hint: str = ""  # what a 401 may mean on this platform; for the warning that renewing does not help
+
+    def __init__(
+        self,
+        source: TokenProvider,
+        *,
+        origins: Iterable[str],
+        insecure_origins: Iterable[str] = (),
+        scheme: str | None = "Bearer",
+    ) -> None:
+        if isinstance(source, type) or not isinstance(source, TokenProvider):
+            raise ConfigurationError("source has to have the methods get_token and aget_token (TokenProvider)")
+        if scheme is not None and not (scheme.isascii() and scheme.replace("-", "").isalnum()):
+            raise ConfigurationError(f"scheme={scheme!r} is no authentication scheme")
+        self.source = source
+        self._tokens = source if isinstance(source, TokenSource) else _Provided(source)
+        self._origins = Origins(origins, insecure_origins)
+        self._scheme = scheme
+        self._prefix = f"{scheme} " if scheme else ""
+        self._warned: set[str] = set()
+
+    @classmethod
+    def client_credentials(
+        cls,
+        server: AuthorizationServer,
+        client_id: str,
+        client_secret: str,
+        *,
+        origins: Iterable[str],
+        scope: str | None = None,
+        insecure_origins: Iterable[str] = (),
+        token_endpoint_auth_method: str | None = None,
+        **settings: Any,
+    ) -> OAuth2Auth:
+        """Make an auth object for a client that asks in its own name (RFC 6749, section 4.4).
+
+        Args:
+            server: the authorization server.
+            client_id: the client id.
+            client_secret: the secret, or a callable that returns it.
+            origins: the origins that the token is for.
+            scope: the scope to ask for.
+            insecure_origins: origins that may be used without TLS, for the token and for token calls.
+            token_endpoint_auth_method: how the client authenticates; chosen from the server's metadata if not given.
+            settings: the keyword arguments of `TokenSource`.
+        """
+        client = OAuthClient(client_id, client_secret, token_endpoint_auth_method=token_endpoint_auth_method)
+        grant = ClientCredentials(scope=scope)
+        source = TokenSource(server, client, grant, insecure_origins=insecure_origins, **settings)
+        return cls(source, origins=origins, insecure_origins=insecure_origins)
+
+    def headers(self, url: str) -> dict[str, str]:
+        """Give the headers for a request that something makes which knows no `auth=`; may block for a renewal.
+
+        Args:
+            url: where the request goes; nothing is given for an origin that is not listed.
+        """
+        if not self._origins.holds(url):
+            return {}
+        return {"Authorization": self._prefix + self.source.get_token().access_token}
+
+    async def aheaders(self, url: str) -> dict[str, str]:
+        """Do the same as `headers` without blocking the event loop."""
+        if not self._origins.holds(url):
+            return {}
+        return {"Authorization": self._prefix + (await self.source.aget_token()).access_token}
+
+    # --- decisions ----------------------------------------------------------------------------------------------
+
+    def _judge(self, response: Any, sent: Token | None) -> bool:
+        """Tell whether this answer rejects the token that we sent with this very request."""
+        status: int = response.status_code
+        if status not in (401, 403):
+            return False
+        request = response.request
+        url = str(request.url)
+        if not self._origins.holds(url):
+            self._tell_withheld(url, status)
+            return False
+        if sent is None or request.headers.get("Authorization") != self._prefix + sent.access_token:
+            return False
+        if not renewal_may_help(status, response.headers.get("WWW-Authenticate") or "", self._scheme):
+            return False
+        self._tokens.emit(TokenRejected, origin=_origin(url))
+        return True
+
+    def _judge_replay(self, response: Any, token: Token) -> None:
+        """Report how a replay with the newer token went."""
+        accepted = response.status_code != 401
+        self._tokens.emit(RequestReplayed, origin=_origin(str(response.request.url)), status=response.status_code)
+        if self._tokens.replayed(token, accepted=accepted):
+            logger.warning(
+                "%s answers 401 to a token that was fetched this moment. The token is not the trouble, and renewals "
+                "for 401 pause now. %s",
+                _origin(str(response.request.url)),
+                self.hint or "The client may lack a permission, or the API may want another audience or scope.",
+            )
+
+    def _hidden_401(self, token: Token | None) -> None:
+        """Look at what closed the flow: an event hook may have raised at a 401, which the flow then never sees."""
+        response = getattr(sys.exception(), "response", None)
+        if token is not None and response is not None and self._judge(response, token):
+            self._tokens.reject(token)
+
+    def _tell_withheld(self, url: str, status: int) -> None:
+        origin = _origin(url)
+        if origin in self._warned or len(self._warned) >= 100:  # an endless list of foreign hosts is no leak
+            return
+        self._warned.add(origin)
+        self._tokens.emit(TokenWithheld, origin=origin, status=status)
+        logger.warning(
+            "%s answered %d to a request that carried no token of ours: its origin is not listed. Tokens go to %s only; "
+            "if it should get them, name it in origins=",
+            origin,
+            status,
+            self._origins,
+        )
+
+    # --- requests -----------------------------------------------------------------------------------------------
+
+    def __call__(self, request: RequestT) -> RequestT:
+        """Let requests prepare its request: requests calls this."""
+        prepared: Any = request
+        try:
+            register, url = prepared.register_hook, prepared.url
+        except AttributeError:
+            raise ConfigurationError(
+                f"an auth object was called with {type(request).__name__}: give it as auth= to requests, httpx or "
+                f"httpx2, and import httpx2 before the auth object is made"
+            ) from None
+        token: Token | None = None
+        rewind: Rewind | None = None
+        if self._origins.holds(url):
+            rewind = requests_body(prepared)
+            token = self._tokens.fresh()
+            if token is None:
+                token = self._wait(_Wanted(prepared, None, patient=rewind is None))
+            prepared.headers["Authorization"] = self._prefix + token.access_token
+        register("response", partial(self._on_requests_response, token, rewind))
+        return request
+
+    def _on_requests_response(self, token: Token | None, rewind: Rewind | None, response: Any, **kwargs: Any) -> Any:
+        """Look at an answer; requests calls this for each hop of a redirect."""
+        if response.status_code not in (401, 403) or not self._judge(response, token) or token is None:
+            return response
+        request = response.request
+        newer = self._wait(_Wanted(request, token, patient=False))
+        if request.body is None:  # a redirect has dropped the body
+            rewind = requests_body(request)
+        if newer == token or rewind is None or not rewind():
+            return response
+        again = resend(response, self._prefix + newer.access_token, kwargs)
+        self._judge_replay(again, newer)
+        return again
+
+    # --- httpx and httpx2 ---------------------------------------------------------------------------------------
+
+    def _flow(self, request: Any) -> Generator[Any, Any, None]:
+        """Decide how one httpx request goes.
+
+        Yields a `_Wanted`, to be answered with a token, or a request, to be answered with its response; with None if
+        the client closes the flow without one.
+        """
+        url = request.url
+        token: Token | None = None
+        rewind: Rewind | None = None
+        if self._origins.holds_parts(url.scheme, url.raw_host.decode("ascii"), url.port):
+            rewind = httpx_body(request)
+            token = self._tokens.fresh() or (yield _Wanted(request, None, patient=rewind is None))
+            request.headers["Authorization"] = self._prefix + token.access_token
+        response = yield request
+        if response is None:
+            self._hidden_401(token)
+            return
+        if not self._judge(response, token):
+            return
+        last = response.request
+        newer = yield _Wanted(last, token, patient=False)
+        if last.stream is not request.stream:  # a redirect has dropped the body
+            rewind = httpx_body(last)
+        if newer == token or rewind is None or not rewind():
+            return
+        last.headers["Authorization"] = self._prefix + newer.access_token
+        again = yield last
+        if again is None:
+            self._hidden_401(newer)
+        else:
+            self._judge_replay(again, newer)
+
+    def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        """Authenticate one request of a `Client`; httpx and httpx2 call this."""
+        flow = self._flow(request)
+        step = next(flow)
+        while step is not None:
+            answer: Any = None
+            if isinstance(step, _Wanted):
+                answer = self._wait(step)
+            else:
+                with suppress(GeneratorExit):  # it ends here, so that `_hidden_401` sees the exception behind it
+                    answer = yield step
+            step = _advance(flow, answer)
+
+    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        """Authenticate one request of an `AsyncClient`; httpx and httpx2 call this."""
+        flow = self._flow(request)
+        step = next(flow)
+        while step is not None:
+            answer: Any = None
+            if isinstance(step, _Wanted):
+                answer = await self._await(step)
+            else:
+                with suppress(GeneratorExit):
+                    answer = yield step
+            step = _advance(flow, answer)
+
+    # --- waiting ------------------------------------------------------------------------------------------------
+
+    def _wait(self, wanted: _Wanted) -> Token:
+        try:
+            return self._tokens.wait(rejected=wanted.rejected, library=wanted.library, patient=wanted.patient)
+        except OAuthError as error:
+            failure = for_library(error, wanted.library, wanted.request)
+        raise failure
+
+    async def _await(self, wanted: _Wanted) -> Token:
+        try:
+            return await self._tokens.await_token(
+                rejected=wanted.rejected, library=wanted.library, patient=wanted.patient
+            )
+        except OAuthError as error:
+            failure = for_library(error, wanted.library, wanted.request)
+        raise failure
+
+    # --- copies -------------------------------------------------------------------------------------------------
+
+    def __copy__(self) -> OAuth2Auth:
+        return self
+
+    def __deepcopy__(self, _: object) -> OAuth2Auth:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} cannot be pickled: build it in the worker process, with a shared store="
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} for {self._origins}: {self.source!r}>"
+
+
+def _advance(flow: Generator[Any, Any, None], answer: object) -> Any:
+    try:
+        return flow.send(answer)
+    except StopIteration:
+        return None
+
+
+def _origin(url: str) -> str:
+    origin = origin_of(url)
+    return "an unknown origin" if origin is None else written(origin)
+
+
+class _Provided:
+    """Lets an auth object use a user's own source as if it were a `TokenSource`."""
+
+    def __init__(self, provider: TokenProvider) -> None:
+        self._provider = provider
+        self._rejected: Token | None = None
+
+    def fresh(self) -> None:
+        return None  # only the provider knows
+
+    def wait(self, *, rejected: Token | None, library: Library, patient: bool) -> Token:  # noqa: ARG002
+        rejected, self._rejected = rejected or self._rejected, None
+        return self._provider.get_token(rejected=rejected)
+
+    async def await_token(self, *, rejected: Token | None, library: Library, patient: bool) -> Token:  # noqa: ARG002
+        rejected, self._rejected = rejected or self._rejected, None
+        return await self._provider.aget_token(rejected=rejected)
+
+    def reject(self, token: Token) -> None:
+        self._rejected = token
+
+    def replayed(self, token: Token, *, accepted: bool) -> bool:  # noqa: ARG002
+        return False
+
+    def emit(self, kind: type[Event], **members: Any) -> None: ...

@@ -1,0 +1,239 @@
+"""Requests to the token endpoint and the reading of its answers: functions from values to values, no I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from .client import ClientCredential, client_authentication
+from .errors import InvalidResponseError, OAuthError, ResponseError, TransportError, cleaned
+from .grants import Grant
+from .token import Token, number
+
+__all__ = [
+    "HTTPRequest",
+    "HTTPResponse",
+    "grant_parameters",
+    "read_token",
+    "refresh_parameters",
+    "token_request",
+]
+
+RETRY_AFTER_CAP = 300.0  # seconds; a server must not be able to silence a client for days
+
+# RFC 6749 section 4.1.2.1 has them for the authorization endpoint; some token endpoints send them with a 400.
+_TEMPORARY = frozenset({"temporarily_unavailable", "server_error"})
+
+Parameters = Mapping[str, str | Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTPRequest:
+    """One of the library's own requests.
+
+    Attributes:
+        method: the HTTP method.
+        url: where to.
+        headers: all headers that it needs.
+        body: the body.
+        secrets: texts that must not be shown, whoever says them.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HTTPResponse:
+    """The complete answer to one of the library's own requests; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+def grant_parameters(grant: Grant) -> Parameters:
+    """Give the form parameters with which a grant asks for a token."""
+    return {"grant_type": grant.grant_type, **grant.parameters(), **_target(grant)}
+
+
+def refresh_parameters(refresh_token: str, grant: Grant | None) -> Parameters:
+    """Give the form parameters of a refresh (RFC 6749, section 6); the scope stays that of the grant."""
+    target = {} if grant is None else {name: value for name, value in _target(grant).items() if name != "scope"}
+    return {"grant_type": "refresh_token", "refresh_token": refresh_token, **target}
+
+
+def _target(grant: Grant) -> Parameters:
+    return {
+        "scope": grant.scope or "",
+        "resource": grant.resource,
+        "audience": grant.audience or "",
+        **grant.extra,
+    }
+
+
+def token_request(url: str, credential: ClientCredential, method: str, parameters: Parameters) -> HTTPRequest:
+    """Build the request to a token endpoint (RFC 6749, section 3.2); empty parameters are left out.
+
+    Args:
+        url: the token endpoint.
+        credential: the client's id and secret.
+        method: the client authentication method.
+        parameters: the form parameters, `grant_type` among them.
+    """
+    from authlib.oauth2.rfc6749.parameters import prepare_token_request
+
+    headers, identity = client_authentication(credential, method)
+    form = {**parameters, **identity}
+    grant_type = form.pop("grant_type")
+    repeated = [(name, item) for name, value in form.items() if not isinstance(value, str) for item in value]
+    single = {name: value for name, value in form.items() if isinstance(value, str)}
+    body: str = prepare_token_request(grant_type, urlencode(repeated), **single)
+    hidden = (
+        form.get("refresh_token"),
+        form.get("password"),
+        credential.client_secret,
+        headers.get("Authorization"),
+    )
+    return HTTPRequest(
+        method="POST",
+        url=url,
+        headers={
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Connection": "close",  # a kept connection that died meanwhile would make a refresh look lost
+            "Content-Type": "application/x-www-form-urlencoded",
+            "User-Agent": "video-oauth-auth",
+            **headers,
+        },
+        body=body.encode("ascii"),
+        secrets=tuple(text for text in hidden if isinstance(text, str) and text),
+    )
+
+
+def read_token(response: HTTPResponse, request: HTTPRequest, *, issued_at: float) -> Token:
+    """Read the answer of a token endpoint.
+
+    Args:
+        response: the answer.
+        request: what it answers.
+        issued_at: when the request was sent, in epoch seconds.
+
+    Raises:
+        TransportError: 429, 5xx, or an error that calls itself temporary.
+        ResponseError: the server said no, with whatever status.
+        InvalidResponseError: the answer is no answer of a token endpoint.
+    """
+    error = _refusal(response, request)
+    if error is not None:
+        raise error
+    members = _members(response)
+    if not isinstance(members, dict):
+        raise InvalidResponseError(_not_a_token(response, request), status=response.status)
+    return Token.from_response(members, issued_at=issued_at)
+
+
+def _refusal(response: HTTPResponse, request: HTTPRequest) -> OAuthError | None:
+    status = response.status
+    code, description, members = _told(_members(response))
+    code, description = _hide(code, request), _hide(description, request)
+    said = ": ".join(part for part in (code, description) if part)
+    if status in (408, 429) or status >= 500 or (code in _TEMPORARY and status >= 400):
+        return TransportError(
+            f"{request.url} answered {status}{f' ({said})' if said else ''}; the token call can be tried again later",
+            status=status,
+            retry_after=retry_after(response.headers),
+        )
+    if 300 <= status < 400:
+        return InvalidResponseError(
+            f"{request.url} answered {status} and wants to redirect; secrets are not sent after a redirect. "
+            f"Configure the endpoint's final URL",
+            status=status,
+        )
+    if said and (status >= 400 or (code and "error" in members)):
+        return ResponseError(
+            f"{request.url} refused the token call with {status}: {said}",
+            error=code,
+            error_description=description or None,
+            error_uri=_hide(_text(members.get("error_uri")), request) or None,
+            status=status,
+            extra={name: _shown(value, request) for name, value in list(members.items())[:20] if name not in _SHOWN},
+        )
+    if status not in (200, 201):
+        return InvalidResponseError(_not_a_token(response, request), status=status)
+    return None
+
+
+_SHOWN = frozenset({"error", "error_description", "error_uri", "access_token", "refresh_token", "id_token"})
+
+
+def _told(members: object) -> tuple[str, str, Mapping[str, Any]]:
+    """Find code and description in the shapes that real servers use (PROVIDERS: Brightcove's lists, cidaas' objects)."""
+    if isinstance(members, list):
+        members = next((item for item in members if isinstance(item, dict)), None)
+    if not isinstance(members, dict):
+        return "", "", {}
+    error = members.get("error")
+    if isinstance(error, dict):  # cidaas: {"success": false, "error": {"code": 10009, "error": "...", ...}}
+        code = _text(error.get("code")) or _text(error.get("type"))
+        text = _text(error.get("error")) or _text(error.get("message"))
+        return code or text, text if code else "", {**members, **error, "error": ""}
+    description = _text(members.get("error_description")) or _text(members.get("message"))
+    return _text(error) or _text(members.get("error_code")), description, members
+
+
+def _members(response: HTTPResponse) -> object:
+    """Give what the body says: JSON, or the form encoding that some servers answer with; None for anything else."""
+    try:
+        return json.loads(response.body)
+    except (ValueError, RecursionError):
+        pass
+    if re.match(rb"\s*(access_token|error)=", response.body) or re.search(rb"&(access_token|error)=", response.body):
+        return dict(parse_qsl(response.body.decode("utf-8", "replace").strip()))
+    return None
+
+
+def _not_a_token(response: HTTPResponse, request: HTTPRequest) -> str:
+    kind = cleaned(response.headers.get("content-type", "no content type"), limit=60)
+    seen = "an HTML page" if b"<html" in response.body[:2000].lower() else f"{len(response.body)} bytes of {kind}"
+    return (
+        f"{request.url} answered {response.status} with {seen}, which is no token answer (RFC 6749, section 5). "
+        f"Is this URL the token endpoint?"
+    )
+
+
+def _text(value: object) -> str:
+    return cleaned(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
+
+
+def _hide(text: str, request: HTTPRequest) -> str:
+    for secret in request.secrets:
+        text = text.replace(secret, "…")
+    return text
+
+
+def _shown(value: object, request: HTTPRequest) -> object:
+    if isinstance(value, str):
+        return _hide(cleaned(value), request)
+    return value if isinstance(value, int | float | None) else _hide(cleaned(str(value)), request)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Give the seconds that a server asks to wait (RFC 9110, section 10.2.3), at most five minutes."""
+    value = headers.get("retry-after", "").strip()
+    seconds = number(value)
+    if seconds is None and value:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return None if seconds is None else min(max(seconds, 0.0), RETRY_AFTER_CAP)

@@ -1,0 +1,61 @@
+"""What a fork must not leave behind in the child: locks that nobody will open, pools, TLS contexts."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+
+__all__ = ["ForkSafeLock", "generation", "reset_in_child"]
+
+_resets: list[Callable[[], None]] = []
+_generation = 0
+_guard = threading.Lock()
+
+
+def generation() -> int:
+    """Give how many forks lie between the program's start and this process."""
+    return _generation
+
+
+def reset_in_child(function: Callable[[], None]) -> None:
+    """Run a function in every child process right after the fork."""
+    _resets.append(function)
+
+
+def _after_fork_in_child() -> None:
+    global _generation, _guard
+    _guard = threading.Lock()
+    _generation += 1
+    for function in _resets:
+        function()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class ForkSafeLock:
+    """A lock that is open in a child process, whoever held it in the parent at the moment of the fork."""
+
+    __slots__ = ("_born", "_lock")
+
+    def __init__(self) -> None:
+        self._born, self._lock = _generation, threading.Lock()
+
+    def acquire(self, timeout: float = -1) -> bool:
+        if self._born != _generation:
+            with _guard:
+                if self._born != _generation:
+                    self._lock = threading.Lock()
+                    self._born = _generation
+        return self._lock.acquire(timeout=timeout)
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

@@ -1,0 +1,125 @@
+"""Grants (RFC 6749, section 4): by what right a token is asked for. Frozen values, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import ClassVar, Protocol, runtime_checkable
+
+from .errors import ConfigurationError
+
+__all__ = ["ClientCredentials", "Grant", "ResourceOwnerPassword"]
+
+# Parameters that the library itself sets: an extra of the same name would send them twice.
+_RESERVED = frozenset(
+    {
+        "grant_type",
+        "client_id",
+        "client_secret",
+        "client_assertion",
+        "client_assertion_type",
+        "refresh_token",
+        "code",
+        "code_verifier",
+        "username",
+        "password",
+        "scope",
+        "resource",
+        "audience",
+    }
+)
+
+
+@runtime_checkable
+class Grant(Protocol):
+    """What a grant has to offer; your own class with these members is one.
+
+    Attributes:
+        grant_type: the value of the `grant_type` parameter.
+        needs_person: True if a token cannot be had without somebody signing in.
+        scope: the scope to ask for, separated by blanks, or None.
+        resource: the resources (RFC 8707) to ask for.
+        audience: the audience to ask for, or None.
+        extra: further form parameters, sent with the grant and with each refresh.
+    """
+
+    @property
+    def grant_type(self) -> str: ...
+    @property
+    def needs_person(self) -> bool: ...
+    @property
+    def scope(self) -> str | None: ...
+    @property
+    def resource(self) -> Sequence[str]: ...
+    @property
+    def audience(self) -> str | None: ...
+    @property
+    def extra(self) -> Mapping[str, str]: ...
+
+    def parameters(self) -> Mapping[str, str]:
+        """Give the form parameters that only this grant has."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """What every grant may ask for."""
+
+    scope: str | None = None
+    resource: Sequence[str] = ()
+    audience: str | None = None
+    extra: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.scope is not None and not isinstance(self.scope, str):
+            object.__setattr__(self, "scope", " ".join(self.scope))
+        resource = (self.resource,) if isinstance(self.resource, str) else tuple(self.resource)
+        object.__setattr__(self, "resource", resource)
+        object.__setattr__(self, "extra", MappingProxyType(dict(self.extra)))
+        for uri in resource:
+            if ":" not in uri or "#" in uri:
+                raise ConfigurationError(f"resource={uri!r} has to be an absolute URI without fragment (RFC 8707)")
+        if clash := sorted(_RESERVED.intersection(self.extra)):
+            raise ConfigurationError(f"extra= must not hold {', '.join(clash)}: the library sets these parameters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCredentials(_Request):
+    """The client asks in its own name (RFC 6749, section 4.4).
+
+    Args:
+        scope: the scope, separated by blanks.
+        resource: one or several resource URIs (RFC 8707).
+        audience: the audience, for servers that want one.
+        extra: further form parameters.
+    """
+
+    grant_type: ClassVar[str] = "client_credentials"
+    needs_person: ClassVar[bool] = False
+
+    def parameters(self) -> Mapping[str, str]:
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceOwnerPassword(_Request):
+    """The client asks with a person's name and password (RFC 6749, section 4.3): only where nothing else is offered.
+
+    Args:
+        username: the name.
+        password: the password.
+        scope: the scope, separated by blanks.
+        resource: one or several resource URIs (RFC 8707).
+        audience: the audience, for servers that want one.
+        extra: further form parameters.
+    """
+
+    username: str = field(kw_only=False)
+    password: str = field(kw_only=False, repr=False)
+
+    grant_type: ClassVar[str] = "password"
+    needs_person: ClassVar[bool] = False
+
+    def parameters(self) -> Mapping[str, str]:
+        return {"username": self.username, "password": self.password}

@@ -1,0 +1,1 @@
+"""Platforms: what is known about each, as data."""

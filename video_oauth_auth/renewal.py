@@ -1,0 +1,334 @@
+"""The renewal: plain blocking code that runs on a worker, one at a time for each source.
+
+Read `Renewer.renew` from top to bottom; it is the whole way: look into the store, take its lock, look again, ask the
+server, save, publish. Nobody can cancel it, and its time is bounded by the budget of the attempt.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+
+from .attempt import Attempt
+from .budget import now
+from .endpoints import grant_parameters, refresh_parameters
+from .errors import LoginReason, LoginRequired, ResponseError, StoreError, TransportError
+from .freshness import Held, held_since, hold
+from .grants import Grant
+from .stores import Entry, StoreKey, TokenStore
+from .token import Token
+from .token_calls import TokenCalls
+from .workers import finished_at_exit
+
+__all__ = ["Renewer"]
+
+logger = logging.getLogger("video_oauth_auth")
+
+LOCK_SLICE = 0.2  # seconds between two looks into the store while somebody else holds its lock
+SAVE_AGAIN = (5.0, 60.0)  # seconds until a failed save is tried again: first, and at most
+WARN_EVERY = 60.0  # seconds between two warnings about the store
+
+# Answers to a refresh after which a grant that needs no person is worth asking.
+_REFRESH_IS_OVER = frozenset({"invalid_grant", "unauthorized_client", "unsupported_grant_type"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsaved:
+    """A token that the store could not keep yet.
+
+    Attributes:
+        held: the token, with its real freshness.
+        replaces: what the store had when it was got; anything else there comes from a sibling, and is newer.
+        delay: seconds until the next try.
+    """
+
+    held: Held
+    replaces: Token | None
+    delay: float
+
+
+class Renewer:
+    """Gets newer tokens for one source.
+
+    Args:
+        calls: makes the token calls.
+        grant: how to ask without a refresh token; None for tokens that come from elsewhere.
+        store: where tokens are kept.
+        key: under which name.
+        seed: the token to begin with where the store has none.
+        renew_ahead: seconds before its end from which a token is stale.
+        before_refresh: called before a refresh token is spent.
+    """
+
+    __slots__ = (
+        "_before_refresh",
+        "_dead",
+        "_grant",
+        "_key",
+        "_renew_ahead",
+        "_seed",
+        "_store",
+        "_unsaved",
+        "_warned_at",
+        "calls",
+    )
+
+    def __init__(
+        self,
+        *,
+        calls: TokenCalls,
+        grant: Grant | None,
+        store: TokenStore,
+        key: StoreKey,
+        seed: Token | None,
+        renew_ahead: float,
+        before_refresh: Callable[[], None],
+    ) -> None:
+        self.calls = calls
+        self._grant = grant
+        self._store = store
+        self._key = key
+        self._seed = seed
+        self._renew_ahead = renew_ahead
+        self._before_refresh = before_refresh
+        self._dead: str | None = None  # the refresh token that the server called invalid_grant
+        self._unsaved: _Unsaved | None = None
+        self._warned_at = -WARN_EVERY
+
+    # --- the way of a renewal -----------------------------------------------------------------------------------
+
+    def renew(self, attempt: Attempt) -> Token | None:
+        """Get a newer token than the held one, save it, publish it.
+
+        Returns:
+            The token; None if nobody waits and somebody else is at it.
+
+        Raises:
+            OAuthError: there is none, and why.
+        """
+        if attempt.budget.remaining() <= 0:
+            raise TransportError(f"no worker was free within {attempt.budget.seconds:g} s (token_timeout)", sent=False)
+        with finished_at_exit(attempt.budget), ExitStack() as stack:
+            attempt.budget.phase = "reading the token store"
+            if adopted := self._adopt(self._load(), attempt):
+                return adopted
+            try:
+                entry = self._lock(stack, attempt)
+            except TimeoutError:
+                return None
+            except StoreError as error:
+                return self._without_store(error, attempt)
+            return entry if isinstance(entry, Token) else self._renew_locked(entry, attempt)
+
+    def _renew_locked(self, entry: Entry, attempt: Attempt) -> Token:
+        stored = entry.token
+        if token := self._adopt(stored, attempt) or self._save_again(stored, entry, attempt):
+            return token
+        base = attempt.held.token if self._unsaved and attempt.held else stored
+        if base is None and self._seed is not None:
+            base = self._seed
+            seeded = hold(base, self._renew_ahead)
+            if attempt.reason == "first" and seeded.fresh_until > now():
+                return self._keep(seeded, stored, entry, attempt)
+        return self._keep(self._ask(base, stored, attempt), stored, entry, attempt)
+
+    def _keep(self, held: Held, replaces: Token | None, entry: Entry | None, attempt: Attempt) -> Token:
+        """Save, then publish."""
+        attempt.budget.phase = "saving the token"
+        self._seed = None
+        kept = self._save(held, replaces, entry)
+        attempt.saved = self._unsaved is None
+        attempt.budget.sent = False
+        attempt.publish(kept)
+        return kept.token
+
+    def replace(self, token: Token | None, timeout: float) -> Held | None:
+        """Keep this token instead of what is stored, or nothing; forget every failure.
+
+        Returns:
+            The token as it is to be used from now on.
+
+        Raises:
+            StoreError: the store could not be locked within `timeout` seconds, or emptied.
+        """
+        with ExitStack() as stack:
+            try:
+                manager = self._store.transaction(self._key, timeout=timeout)
+                entry = manager.__enter__()
+            except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
+                raise self._store_error("locked", error) from None
+            stack.callback(self._unlock, manager)
+            stored = entry.token
+            self._seed = self._dead = self._unsaved = None
+            self.calls.forget()
+            if token is None:
+                entry.delete()
+                return None
+            return self._save(hold(token, self._renew_ahead), stored, entry)
+
+    # --- asking the server --------------------------------------------------------------------------------------
+
+    def _ask(self, base: Token | None, stored: Token | None, attempt: Attempt) -> Held:
+        """Use the refresh token if there is a good one, else a grant that needs no person."""
+        again = self._grant if self._grant is not None and not self._grant.needs_person else None
+        reason: LoginReason = "never_signed_in" if base is None else "refresh_expired"
+        if base is not None and base.refresh_token is not None:
+            if base.refresh_token == self._dead:
+                reason = "revoked"
+            elif base.refresh_expires_at is None or time.time() < base.refresh_expires_at:
+                try:
+                    return self._refresh(base, stored, attempt)
+                except ResponseError as error:
+                    if error.error != "invalid_grant" and (again is None or error.error not in _REFRESH_IS_OVER):
+                        raise
+                    self._dead = base.refresh_token
+                    reason = "revoked"
+        if again is None:
+            raise LoginRequired(_login_message(reason, self._key), reason=reason, user=self._key.user)
+        token, sent_at = self.calls.make(grant_parameters(again), attempt, outdated=lambda: False)
+        token = replace(token, scope=token.scope or again.scope)
+        return held_since(token, sent_at, self._renew_ahead, attempt.held)
+
+    def _refresh(self, base: Token, stored: Token | None, attempt: Attempt) -> Held:
+        """Spend the refresh token of `base`; `stored` is what the store had when its lock was taken."""
+        refresh_token = base.refresh_token or ""
+
+        def rotated_by_sibling() -> Token | None:
+            found = self._load()
+            return found if found is not None and found != stored and found.refresh_token else None
+
+        self._before_refresh()
+        try:
+            token, sent_at = self.calls.make(
+                refresh_parameters(refresh_token, self._grant),
+                attempt,
+                refresh_token=refresh_token,
+                outdated=lambda: rotated_by_sibling() is not None,
+            )
+        except (ResponseError, TransportError):
+            newer = rotated_by_sibling()
+            if newer is None:
+                raise
+            return self._refresh(newer, newer, attempt)
+        if token.refresh_token is None:
+            token = replace(token, refresh_token=refresh_token, refresh_expires_at=base.refresh_expires_at)
+        token = replace(token, scope=token.scope or base.scope)
+        return held_since(token, sent_at, self._renew_ahead, attempt.held)
+
+    # --- the store ----------------------------------------------------------------------------------------------
+
+    def _load(self) -> Token | None:
+        try:
+            return self._store.load(self._key)
+        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything; the lock will tell more
+            self._warn("read", error)
+            return None
+
+    def _lock(self, stack: ExitStack, attempt: Attempt) -> Entry | Token:
+        """Take the entry's lock, or give the token that a sibling saved while we waited for it.
+
+        Raises:
+            TimeoutError: the lock is taken, and nobody waits for us.
+            StoreError: it cannot be had.
+        """
+        attempt.budget.phase = "waiting for the lock of the stored token"
+        patience = now() + attempt.budget.remaining() / 2
+        while True:
+            try:
+                manager = self._store.transaction(self._key, timeout=LOCK_SLICE if attempt.waiters else 0.0)
+                entry = manager.__enter__()
+            except TimeoutError:
+                if not attempt.waiters:
+                    raise
+            except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
+                raise self._store_error("locked", error) from None
+            else:
+                stack.callback(self._unlock, manager)
+                return entry
+            if adopted := self._adopt(self._load(), attempt):
+                return adopted
+            if now() > patience:
+                raise StoreError(f"others held the lock of the stored token for {attempt.budget.spent():.0f} s")
+
+    def _unlock(self, manager: AbstractContextManager[Entry]) -> None:
+        try:
+            manager.__exit__(None, None, None)
+        except Exception as error:  # noqa: BLE001 - what was got is published; the lock is the store's own matter
+            self._warn("unlocked", error)
+
+    def _adopt(self, stored: Token | None, attempt: Attempt) -> Token | None:
+        """Take over a stored token that is another one than ours and good enough for this attempt."""
+        held = attempt.held
+        if stored is None or self._unsaved is not None or (held is not None and held.token == stored):
+            return None
+        found = hold(stored, self._renew_ahead)
+        if (found.fresh_until if attempt.reason == "stale" else found.usable_until) <= now():
+            return None
+        self._seed = None
+        attempt.publish(found)
+        return stored
+
+    def _save_again(self, stored: Token | None, entry: Entry, attempt: Attempt) -> Token | None:
+        """Save what could not be saved before; give it where nothing else has to be done."""
+        unsaved = self._unsaved
+        if unsaved is None:
+            return None
+        if stored != unsaved.replaces:
+            self._unsaved = None
+            return self._adopt(stored, attempt)
+        if attempt.reason == "rejected" or now() >= unsaved.held.fresh_until:
+            return None
+        return self._keep(unsaved.held, stored, entry, attempt)
+
+    def _save(self, held: Held, replaces: Token | None, entry: Entry | None) -> Held:
+        """Save a token; where that fails, it serves this process and is due soon, so that saving is tried again."""
+        try:
+            if entry is not None:
+                entry.save(held.token)
+                self._unsaved = None
+                return held
+        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
+            self._warn("written", error)
+        delay = min(self._unsaved.delay * 2, SAVE_AGAIN[1]) if self._unsaved else SAVE_AGAIN[0]
+        self._unsaved = _Unsaved(held, replaces, delay)
+        return replace(held, fresh_until=min(held.fresh_until, now() + delay))
+
+    def _without_store(self, error: StoreError, attempt: Attempt) -> Token:
+        """Go on without the store where that spends no refresh token."""
+        if self._grant is None or self._grant.needs_person:
+            raise error
+        self._warn("locked", error)
+        return self._keep(self._ask(None, None, attempt), None, None, attempt)
+
+    def _warn(self, what: str, error: Exception) -> None:
+        if now() - self._warned_at >= WARN_EVERY:
+            self._warned_at = now()
+            logger.warning(
+                "%s. Tokens serve this process only until the store works again",
+                self._store_error(what, error),
+            )
+
+    def _store_error(self, what: str, error: Exception) -> StoreError:
+        if isinstance(error, StoreError):
+            return error
+        # The text of a foreign exception might hold what was to be saved; its type tells where to look.
+        name = type(self._store).__name__
+        return StoreError(f"the token store {name} could not be {what} ({type(error).__name__})")
+
+
+_WHY: dict[LoginReason, str] = {
+    "never_signed_in": "nobody has signed in yet",
+    "refresh_expired": "the sign-in has ended: there is no refresh token that is still good",
+    "revoked": "the authorization server has ended the sign-in: it no longer accepts the refresh token",
+}
+
+
+def _login_message(reason: LoginReason, key: StoreKey) -> str:
+    whose = f" of {key.user}" if key.user else ""
+    return (
+        f"the client {key.client_id} has no token{whose} for {key.issuer}: {_WHY[reason]}. "
+        f"Sign in, and give the new token with source.set(token)"
+    )

@@ -1,0 +1,571 @@
+"""TokenSource: which token is used now, and who waits for the next one.
+
+What changes at run time is one reference to one immutable value, `_held`. Reading it needs no lock; everything else
+happens under `_lock`, which is never held while somebody waits, asks a server or looks into a store.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import TimeoutError as NotDone
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any, Literal, NoReturn, Protocol, runtime_checkable
+
+from . import forks, workers
+from .attempt import Attempt, Outcome
+from .budget import Budget, now
+from .client import OAuthClient
+from .errors import ConfigurationError, Library, LoginRequired, OAuthError, TransportError
+from .events import Event, LoginNeeded, RenewalFailed, TokenAdopted, TokenRenewed
+from .freshness import Held, hold
+from .grants import Grant
+from .origin import checked_endpoint, insecure_members
+from .rejections import Rejections
+from .renewal import Renewer
+from .server import AuthorizationServer
+from .stores import MemoryStore, StoreKey, TokenStore
+from .token import Token
+from .token_calls import TokenCalls
+from .transport import Via, runs_on_caller, via_client
+from .waiting import done_within
+
+__all__ = ["Status", "TokenProvider", "TokenSource"]
+
+logger = logging.getLogger("video_oauth_auth")
+
+GRACE = 1.0  # seconds that callers wait longer than the renewal may take, so that its own error reaches them
+
+
+class _ThisThread(threading.local):
+    """The sources that this thread is renewing: one that asked itself for a token would wait for itself."""
+
+    def __init__(self) -> None:
+        self.renewing: set[TokenSource] = set()
+
+
+_this_thread = _ThisThread()
+
+
+@runtime_checkable
+class TokenProvider(Protocol):
+    """What an auth object needs of a source; your own class with these two methods is one."""
+
+    def get_token(self, *, rejected: Token | str | None = None) -> Token:
+        """Give a token to use now; a newer one than `rejected`, if there can be one."""
+        ...
+
+    async def aget_token(self, *, rejected: Token | str | None = None) -> Token:
+        """Do the same without blocking the event loop."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """How a source is doing.
+
+    Attributes:
+        state: `none`, `fresh`, `stale`, `expired` or `login_required`.
+        expires_at: when the access token ends, in epoch seconds, or None.
+        last_renewal_at: when this object last got a token from the server, in epoch seconds, or None.
+        last_error: why the last renewal failed, or None if it did not.
+    """
+
+    state: Literal["none", "fresh", "stale", "expired", "login_required"]
+    expires_at: float | None
+    last_renewal_at: float | None
+    last_error: OAuthError | None
+
+
+class TokenSource:
+    """Always has a token that the server accepts: fetches it, renews it ahead of its end, shares it.
+
+    One object serves any number of threads, tasks, event loops and HTTP libraries at once. Making one does no I/O.
+
+    Args:
+        server: the authorization server.
+        client: who asks for tokens.
+        grant: by what right; None for tokens that come from elsewhere and can only be refreshed.
+        store: where tokens outlive this object and where processes meet; private memory if not given.
+        user: whose token it is, where one program serves several people.
+        token: a token to begin with: a `Token`, the mapping that a token endpoint gave, or the access token as text
+            (used until a 401). What the store has wins over it.
+        renew_ahead: seconds before its end from which a token is renewed, but never more than a fifth of its life.
+        token_timeout: seconds that a renewal may take, everything included.
+        http_client: a `requests.Session`, `httpx.Client` or `httpx2.Client` whose transports, TLS and proxy settings
+            the token calls use.
+        insecure_origins: origins such as `http://keycloak:8080` that may be used without TLS.
+        on_event: called with each event, on the thread where it happens.
+
+    Raises:
+        ConfigurationError: the arguments cannot work together.
+        InsecureTransportError: the token endpoint is neither https, nor loopback, nor listed.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_attempt",
+        "_born",
+        "_grant",
+        "_held",
+        "_inherited",
+        "_last_error",
+        "_last_renewal_at",
+        "_lock",
+        "_on_event",
+        "_private",
+        "_rejections",
+        "_renew_ahead",
+        "_renewer",
+        "_store",
+        "_token_timeout",
+        "_via",
+        "key",
+    )
+
+    def __init__(
+        self,
+        server: AuthorizationServer,
+        client: OAuthClient,
+        grant: Grant | None,
+        *,
+        store: TokenStore | None = None,
+        user: str = "",
+        token: Token | Mapping[str, Any] | str | None = None,
+        renew_ahead: float = 60.0,
+        token_timeout: float = 30.0,
+        http_client: object | None = None,
+        insecure_origins: Iterable[str] = (),
+        on_event: Callable[[Event], object] | None = None,
+    ) -> None:
+        endpoint = _checked_server(server, frozenset(insecure_members(insecure_origins)))
+        _check_kinds(client, grant, store, on_event)
+        self._renew_ahead = _seconds(renew_ahead, "renew_ahead", least=0.0)
+        self._token_timeout = _seconds(token_timeout, "token_timeout", least=0.1)
+        self._via = None if http_client is None else Via(via_client(http_client), http_client)
+        self._on_event = on_event
+        self._grant = grant
+        self._private = store is None
+        self._store: TokenStore = MemoryStore() if store is None else store
+        self.key = _key(server, client, grant, user, private=self._private)
+        seed = _seed(token)
+        self._held: Held | None = None
+        if seed is not None and self._private:
+            self._held = hold(seed, self._renew_ahead)
+            with self._store.transaction(self.key, timeout=0.0) as entry:
+                entry.save(seed)
+        self._renewer = Renewer(
+            calls=TokenCalls(server, endpoint, client),
+            grant=grant,
+            store=self._store,
+            key=self.key,
+            seed=None if self._private else seed,
+            renew_ahead=self._renew_ahead,
+            before_refresh=self._warn_of_twins,
+        )
+        self._lock = forks.ForkSafeLock()
+        self._born = forks.generation()
+        self._inherited = False
+        self._attempt: Attempt | None = None
+        self._rejections = Rejections()
+        self._last_renewal_at: float | None = None
+        self._last_error: OAuthError | None = None
+
+    # --- which token --------------------------------------------------------------------------------------------
+
+    def get_token(self, *, rejected: Token | str | None = None) -> Token:
+        """Give a token to use now, and block while there is none.
+
+        Args:
+            rejected: a token to which an API has said 401: a newer one is fetched, unless another caller has done so
+                already. The same token comes back where a renewal would be futile just now.
+
+        Raises:
+            OAuthError: there is none; the class says who must act.
+        """
+        token = self.fresh() if rejected is None else None
+        return token or self.wait(rejected=rejected)
+
+    async def aget_token(self, *, rejected: Token | str | None = None) -> Token:
+        """Do the same as `get_token` without blocking the event loop (asyncio or trio)."""
+        token = self.fresh() if rejected is None else None
+        return token or await self.await_token(rejected=rejected)
+
+    def fresh(self) -> Token | None:
+        """Give the token if it is fresh: one reference read, one clock read."""
+        held = self._held
+        return held.token if held is not None and now() < held.fresh_until else None
+
+    def peek(self) -> Token | None:
+        """Give the token in memory, whatever its state; never does I/O."""
+        held = self._held
+        return None if held is None else held.token
+
+    def wait(self, *, rejected: Token | str | None = None, library: Library = "httpx", patient: bool = False) -> Token:
+        """Give a token, and wait for the renewal where one is needed.
+
+        Args:
+            rejected: a token to which an API has said 401.
+            library: whose request needs it; makes the token calls if no `http_client=` was given.
+            patient: True to wait also while the token is only stale.
+        """
+        text = rejected.access_token if isinstance(rejected, Token) else rejected
+        while True:
+            token, attempt, mine = self._next(text, library, patient=patient)
+            if mine is not None:
+                self._start(mine, on_caller=runs_on_caller(mine.via.library))
+            if attempt is None:
+                return _given(token)
+            try:
+                outcome = attempt.outcome.result(timeout=max(attempt.budget.remaining(), 0.0) + GRACE)
+            except NotDone:
+                outcome = _out_of_time(attempt)
+            if outcome is not None:
+                return self._result(outcome, text)
+
+    async def await_token(
+        self, *, rejected: Token | str | None = None, library: Library = "httpx", patient: bool = False
+    ) -> Token:
+        """Do the same as `wait` without blocking the event loop."""
+        text = rejected.access_token if isinstance(rejected, Token) else rejected
+        while True:
+            token, attempt, mine = self._next(text, library, patient=patient)
+            if mine is not None:
+                self._start(mine, on_caller=False)
+            if attempt is None:
+                return _given(token)
+            done = await done_within(attempt.outcome, max(attempt.budget.remaining(), 0.0) + GRACE)
+            outcome = attempt.outcome.result() if done else _out_of_time(attempt)
+            if outcome is not None:
+                return self._result(outcome, text)
+
+    def _next(
+        self, rejected: str | None, library: Library, *, patient: bool
+    ) -> tuple[Token | None, Attempt | None, Attempt | None]:
+        """Decide: the token to use, or the attempt to wait for; and the attempt that has to be started for it."""
+        self._check_not_renewing()
+        with self._lock:
+            self._forget_parent()
+            held, moment = self._held, now()
+            good = held is not None and not held.suspect and held.token.access_token != rejected
+            if good and held is not None and moment < held.fresh_until:
+                return held.token, None, None
+            futile = rejected is not None and not good and self._rejections.paused(moment)
+            if futile and held is not None and moment < held.usable_until:
+                return held.token, None, None
+            beside = good and held is not None and moment < held.usable_until and not patient
+            attempt, mine = self._attempt, None
+            if attempt is None:
+                self._via = self._via or Via(library)
+                attempt = mine = self._attempt = Attempt(
+                    budget=Budget(self._token_timeout),
+                    via=self._via,
+                    held=held,
+                    reason=_reason(held, good=good, moment=moment),
+                    publish=self._publish,
+                )
+            if beside and held is not None:
+                return held.token, None, mine
+            attempt.waiters += 1
+            if not good and held is not None:
+                attempt.caused_by_401 = True
+            return None, attempt, mine
+
+    def _result(self, outcome: Token | OAuthError, rejected: str | None) -> Token:
+        if isinstance(outcome, Token):
+            return outcome
+        held = self._held
+        if held is not None and held.token.access_token != rejected and now() < held.usable_until:
+            return held.token  # the renewal failed, but there is still time
+        raise outcome.copied()
+
+    # --- the renewal --------------------------------------------------------------------------------------------
+
+    def _start(self, attempt: Attempt, *, on_caller: bool) -> None:
+        context = contextvars.copy_context()
+
+        def job() -> None:
+            context.run(self._run, attempt)
+
+        if on_caller:
+            job()
+        elif not workers.submit(job):
+            if attempt.waiters and not _in_event_loop():
+                job()
+            else:
+                self._end(attempt, TransportError("no thread could be started for the renewal", sent=False))
+
+    def _run(self, attempt: Attempt) -> None:
+        outcome: Outcome = None
+        _this_thread.renewing.add(self)
+        try:
+            outcome = self._renewer.renew(attempt)
+        except OAuthError as error:
+            outcome = error.copied()
+        except Exception as error:  # noqa: BLE001 - the user's own grant, store or callable: told to all who wait
+            outcome = _unexpected(error)
+        finally:
+            self._end(attempt, outcome)
+            _this_thread.renewing.discard(self)
+
+    def _publish(self, held: Held) -> None:
+        with self._lock:
+            attempt = self._attempt
+            self._held = held
+            self._inherited = False
+            if attempt is not None and attempt.caused_by_401 and attempt.grant_type:
+                same = attempt.held is not None and attempt.held.token == held.token
+                self._rejections.renewed(held.token.access_token, same=same, moment=now())
+
+    def _end(self, attempt: Attempt, outcome: Outcome) -> None:
+        """Tell everybody: those who listen to events first, so that they know before anybody goes on."""
+        if isinstance(outcome, OAuthError):
+            self._last_error = outcome
+            if not attempt.waiters:
+                logger.warning("the token could not be renewed ahead of its end: %s", outcome)
+        elif outcome is not None:
+            self._last_error = None
+            if attempt.grant_type:
+                self._last_renewal_at = time.time()
+        self._tell(attempt, outcome)
+        with self._lock:
+            self._attempt = None
+        attempt.outcome.set_result(outcome)
+
+    def _tell(self, attempt: Attempt, outcome: Outcome) -> None:
+        duration = attempt.budget.spent()
+        if isinstance(outcome, OAuthError):
+            self.emit(
+                RenewalFailed,
+                reason=attempt.reason,
+                error=type(outcome).__name__,
+                message=str(outcome),
+                transient=outcome.transient,
+                duration=duration,
+                waiters=attempt.waiters,
+            )
+            if isinstance(outcome, LoginRequired):
+                self.emit(LoginNeeded, reason=outcome.reason)
+        elif outcome is not None and not attempt.grant_type:
+            self.emit(TokenAdopted)
+        elif outcome is not None:
+            self.emit(
+                TokenRenewed,
+                reason=attempt.reason,
+                grant_type=attempt.grant_type,
+                duration=duration,
+                waiters=attempt.waiters,
+                saved=attempt.saved,
+            )
+
+    def emit(self, kind: type[Event], **members: Any) -> None:
+        """Give an event to `on_event=`; what that raises is logged and goes no further."""
+        if self._on_event is None:
+            return
+        event = kind(issuer=self.key.issuer, client_id=self.key.client_id, user=self.key.user, **members)
+        try:
+            self._on_event(event)
+        except Exception as error:  # noqa: BLE001 - it is the user's code
+            logger.error("on_event failed with %s at %s", type(error).__name__, kind.__name__)  # noqa: TRY400
+
+    # --- what an auth object reports ----------------------------------------------------------------------------
+
+    def replayed(self, token: Token, *, accepted: bool) -> bool:
+        """Take note of a replay's answer; tell whether it is the first sign that renewing does not help."""
+        with self._lock:
+            if accepted:
+                return self._rejections.accepted()
+            return self._rejections.refused(token.access_token, now())
+
+    def reject(self, token: Token) -> None:
+        """Take note of a 401 that could not be answered: the next caller gets a newer token."""
+        with self._lock:
+            self._rejections.refused(token.access_token, now())
+            held = self._held
+            if held is not None and held.token == token and not self._rejections.paused(now()):
+                self._held = replace(held, fresh_until=-math.inf, suspect=True)
+
+    # --- by hand ------------------------------------------------------------------------------------------------
+
+    def set(self, token: Token | Mapping[str, Any] | str) -> None:
+        """Use this token from now on: save it, and forget every failure.
+
+        Raises:
+            StoreError: the store could not be locked in time.
+        """
+        given = _seed(token)
+        if given is None:
+            raise ConfigurationError("set() needs a token; reset() forgets the one that is there")
+        self._replace(given)
+
+    def reset(self) -> None:
+        """Forget the token, in the store too, and every failure: the next caller begins anew.
+
+        Raises:
+            StoreError: the store could not be locked in time.
+        """
+        self._replace(None)
+
+    def _replace(self, token: Token | None) -> None:
+        held = self._renewer.replace(token, self._token_timeout)
+        with self._lock:
+            self._rejections = Rejections()
+            self._last_error = None
+            self._held = held
+
+    def status(self) -> Status:
+        """Tell how it is going; looks into the store once if nothing is in memory yet."""
+        held = self._held
+        if held is None and (stored := self._store.load(self.key)) is not None:
+            held = hold(stored, self._renew_ahead)
+        moment = now()
+        error = self._last_error and self._last_error.copied()
+        state: Literal["none", "fresh", "stale", "expired", "login_required"] = "none"
+        if held is not None:
+            state = "fresh" if moment < held.fresh_until else "stale" if moment < held.usable_until else "expired"
+        if isinstance(error, LoginRequired) and state in ("none", "expired"):
+            state = "login_required"
+        return Status(
+            state=state,
+            expires_at=None if held is None else held.token.expires_at,
+            last_renewal_at=self._last_renewal_at,
+            last_error=error,
+        )
+
+    def __repr__(self) -> str:
+        user = f", user={self.key.user!r}" if self.key.user else ""
+        return f"<{type(self).__name__} of {self.key.client_id!r} at {self.key.issuer}{user}>"
+
+    def __copy__(self) -> TokenSource:
+        return self
+
+    def __deepcopy__(self, _: object) -> TokenSource:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} cannot be pickled: build it in the worker process, with a shared store="
+        )
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _check_not_renewing(self) -> None:
+        if self in _this_thread.renewing:
+            raise ConfigurationError(
+                f"the renewal of {self!r} asks for its own token. Something that runs inside it (a secret callable, "
+                f"a log handler, an on_event function) makes a request with this very auth object"
+            )
+
+    def _forget_parent(self) -> None:
+        """In a child process: the parent's renewal is not ours, and its token may be spent by both."""
+        if self._born != forks.generation():
+            self._born = forks.generation()
+            self._attempt = None
+            self._inherited = True
+
+    def _warn_of_twins(self) -> None:
+        if self._inherited and isinstance(self._store, MemoryStore):
+            self._inherited = False
+            logger.warning(
+                "this process was forked and spends a refresh token that its parent has too. Servers that rotate "
+                "refresh tokens take the second use for theft: give both a FileStore as store=, or sign in after the fork"
+            )
+
+
+def _given(token: Token | None) -> Token:
+    assert token is not None  # noqa: S101 - _next gives a token or an attempt
+    return token
+
+
+def _reason(held: Held | None, *, good: bool, moment: float) -> str:
+    if held is None:
+        return "first"
+    if not good:
+        return "rejected"
+    return "stale" if moment < held.usable_until else "expired"
+
+
+def _out_of_time(attempt: Attempt) -> TransportError:
+    budget = attempt.budget
+    return TransportError(
+        f"no token within {budget.seconds:g} s (token_timeout): still {budget.phase}", sent=budget.sent
+    )
+
+
+def _unexpected(error: BaseException) -> OAuthError:
+    """Name a foreign exception and its place; its text and its frames may hold secrets."""
+    trace, where = error.__traceback__, "an unknown place"
+    while trace is not None:
+        where = f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return OAuthError(f"the renewal failed with an unexpected {type(error).__name__} at {where}")
+
+
+def _in_event_loop() -> bool:
+    import asyncio
+
+    return asyncio._get_running_loop() is not None
+
+
+def _seed(token: Token | Mapping[str, Any] | str | None) -> Token | None:
+    if token is None or isinstance(token, Token):
+        return token
+    if isinstance(token, str):
+        return Token.from_response({"access_token": token})
+    if not isinstance(token, Mapping):
+        raise ConfigurationError(f"token= takes a Token, a mapping or a text, not {type(token).__name__}")
+    if "expires_at" in token:  # saved by another program: what expires_in counts from is not known any more
+        token = {name: value for name, value in token.items() if name != "expires_in"}
+    return Token.from_response(token)
+
+
+def _seconds(value: float, name: str, *, least: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
+        raise ConfigurationError(f"{name}= is a number of seconds, at least {least:g}; not {value!r}")
+    return float(value)
+
+
+def _checked_server(server: AuthorizationServer, insecure: frozenset[tuple[str, str, int]]) -> str:
+    if not isinstance(server, AuthorizationServer):
+        raise ConfigurationError(
+            "server has to be an AuthorizationServer: AuthorizationServer(token_endpoint='https://...')"
+        )
+    if not server.token_endpoint:
+        raise ConfigurationError(f"the metadata of {server.name} name no token_endpoint")
+    return checked_endpoint(server.token_endpoint, "token_endpoint", insecure)
+
+
+def _check_kinds(client: object, grant: object, store: object, on_event: object) -> None:
+    if not isinstance(client, OAuthClient):
+        raise ConfigurationError(f"client has to be an OAuthClient, not {type(client).__name__}")
+    if grant is not None and (isinstance(grant, type) or not isinstance(grant, Grant)):
+        raise ConfigurationError("grant has to be a grant object such as ClientCredentials(), or None")
+    if store is not None and (isinstance(store, type) or not isinstance(store, TokenStore)):
+        raise ConfigurationError("store= has to be an object with load, transaction and entries (TokenStore)")
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError("on_event= has to be callable")
+
+
+def _key(
+    server: AuthorizationServer, client: OAuthClient, grant: Grant | None, user: str, *, private: bool
+) -> StoreKey:
+    if client.client_id is None and not private:
+        raise ConfigurationError(
+            "a shared store= with credentials= needs a client_id too: it names the place of the tokens in the store, "
+            "whatever pair the callable returns"
+        )
+    return StoreKey.of(
+        issuer=server.name,
+        client_id=client.client_id or "",
+        user=user or getattr(grant, "username", ""),
+        grant_type="refresh_token" if grant is None else grant.grant_type,
+        scope=None if grant is None else grant.scope,
+        audience=None if grant is None else grant.audience,
+        resource=() if grant is None else grant.resource,
+        extra={} if grant is None else grant.extra,
+    )

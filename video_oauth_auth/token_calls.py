@@ -1,0 +1,198 @@
+"""Token calls of one source: one exchange after the other inside a budget, and what is remembered of failed ones."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import transport
+from .attempt import Attempt
+from .budget import now
+from .client import ClientCredential, OAuthClient, authentication_method
+from .endpoints import Parameters, read_token, token_request
+from .errors import InvalidResponseError, ResponseError, TransportError
+from .server import AuthorizationServer
+from .token import Token
+
+__all__ = ["TokenCalls"]
+
+FIRST_DELAY, LONGEST_DELAY = 0.25, 8.0  # seconds between two tries
+TRIES_WHEN_HOPELESS = 3
+PROBE_FIRST, PROBE_AT_MOST = 60.0, 600.0  # seconds until a refused call is tried once more
+PRESENTED_AT_MOST, PRESENTED_WITHIN = (
+    3,
+    15.0,
+)  # a refresh token whose answer was lost; servers allow repeats briefly
+LOST_FIRST, LOST_AT_MOST = 15.0, 300.0  # seconds until it is presented once more after that
+
+Presented = tuple[ClientCredential, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """The server said no to exactly this; asking again would give the same answer."""
+
+    error: ResponseError
+    presented: Presented
+    delay: float
+    probe_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A refresh token was sent and no answer came: the server may have used it up."""
+
+    refresh_token: str
+    delay: float
+    next_at: float
+
+
+class TokenCalls:
+    """Makes token calls.
+
+    Args:
+        server: whose metadata decide about the client authentication.
+        endpoint: the token endpoint.
+        client: who asks.
+    """
+
+    __slots__ = ("_client", "_endpoint", "_lost", "_not_before", "_refusal", "_server")
+
+    def __init__(self, server: AuthorizationServer, endpoint: str, client: OAuthClient) -> None:
+        self._server = server
+        self._endpoint = endpoint
+        self._client = client
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget every failure."""
+        self._refusal: _Refusal | None = None
+        self._lost: _Lost | None = None
+        self._not_before = 0.0
+
+    def make(
+        self,
+        parameters: Parameters,
+        attempt: Attempt,
+        *,
+        refresh_token: str | None = None,
+        outdated: Callable[[], bool],
+    ) -> tuple[Token, float]:
+        """Ask until there is an answer, as long as asking again is allowed and sensible.
+
+        Args:
+            parameters: the form parameters.
+            attempt: whose budget it is.
+            refresh_token: the refresh token among the parameters, if there is one.
+            outdated: tells whether the store has another refresh token by now; asked before one is repeated.
+
+        Returns:
+            The token, and the moment (of `budget.now`) when the request for it was sent.
+
+        Raises:
+            ResponseError: the server said no, now or before to the same question.
+            TransportError, InvalidResponseError: no usable answer within the budget.
+        """
+        self._check_waiting_time(attempt)
+        presentations = self._presentations_left(refresh_token)
+        first_lost = secret_asked_again = 0.0
+        tries = 0
+        while True:
+            tries += 1
+            credential = self._client.current()
+            self._check_refusal((credential, refresh_token))
+            failed: TransportError | InvalidResponseError
+            try:
+                answer = self._call(credential, parameters, attempt)
+            except ResponseError as error:
+                if error.error == "invalid_client" and not secret_asked_again:
+                    secret_asked_again = 1.0
+                    if self._client.current() != credential:
+                        continue
+                self._remember(error, (credential, refresh_token))
+                raise
+            except (TransportError, InvalidResponseError) as error:
+                failed = error
+            else:
+                self.forget()
+                return answer
+            if (
+                refresh_token is not None
+                and isinstance(failed, TransportError)
+                and failed.status is None
+                and failed.sent
+            ):
+                presentations -= 1
+                first_lost = first_lost or now()
+                if presentations <= 0 or now() - first_lost > PRESENTED_WITHIN or outdated():
+                    self._note_lost(refresh_token)
+                    raise failed
+            self._pause(failed, tries, attempt)
+
+    def _call(self, credential: ClientCredential, parameters: Parameters, attempt: Attempt) -> tuple[Token, float]:
+        method = authentication_method(self._client, self._server)
+        request = token_request(self._endpoint, credential, method, parameters)
+        attempt.grant_type = str(parameters["grant_type"])
+        issued_at, sent_at = time.time(), now()
+        response = transport.send(request, via=attempt.via, budget=attempt.budget)
+        return read_token(response, request, issued_at=issued_at), sent_at
+
+    def _pause(self, failed: TransportError | InvalidResponseError, tries: int, attempt: Attempt) -> None:
+        delay = failed.retry_after
+        if delay is None:
+            delay = min(FIRST_DELAY * 2 ** (tries - 1), LONGEST_DELAY) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        else:
+            self._not_before = now() + delay
+        hopeless = isinstance(failed, InvalidResponseError) or failed.lasting
+        if (hopeless and tries >= TRIES_WHEN_HOPELESS) or delay >= attempt.budget.remaining():
+            raise failed
+        attempt.budget.phase = f"waiting {delay:.1f} s before the next try ({failed})"
+        time.sleep(delay)
+
+    def _check_waiting_time(self, attempt: Attempt) -> None:
+        """Keep to the Retry-After of an earlier renewal."""
+        wait = self._not_before - now()
+        if wait <= 0:
+            return
+        if not attempt.waiters or wait >= attempt.budget.remaining():
+            raise TransportError(
+                f"{self._endpoint} asked for a pause; the next token call is allowed in {wait:.0f} s",
+                sent=False,
+                retry_after=wait,
+            )
+        time.sleep(wait)
+
+    # --- refused ------------------------------------------------------------------------------------------------
+
+    def _check_refusal(self, presented: Presented) -> None:
+        refusal = self._refusal
+        if refusal is not None and refusal.presented == presented and now() < refusal.probe_at:
+            raise refusal.error.copied()
+
+    def _remember(self, error: ResponseError, presented: Presented) -> None:
+        before = self._refusal
+        again = before is not None and before.presented == presented
+        delay = min(before.delay * 2, PROBE_AT_MOST) if before is not None and again else PROBE_FIRST
+        self._refusal = _Refusal(error, presented, delay, now() + delay)
+
+    # --- lost ---------------------------------------------------------------------------------------------------
+
+    def _presentations_left(self, refresh_token: str | None) -> int:
+        lost = self._lost
+        if lost is None or lost.refresh_token != refresh_token:
+            return PRESENTED_AT_MOST
+        if (wait := lost.next_at - now()) > 0:
+            raise TransportError(
+                f"the answer of {self._endpoint} to a refresh was lost; the refresh token is kept and will be presented "
+                f"again in {wait:.0f} s",
+                retry_after=wait,
+            )
+        return 1
+
+    def _note_lost(self, refresh_token: str) -> None:
+        before = self._lost
+        again = before is not None and before.refresh_token == refresh_token
+        delay = min(before.delay * 2, LOST_AT_MOST) if before is not None and again else LOST_FIRST
+        self._lost = _Lost(refresh_token, delay, now() + delay)
