@@ -1,16 +1,21 @@
 """The bundled server stops promptly, and records what it received."""
 
+import contextlib
 import hashlib
+import os
+import resource
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import httpx
 import pytest
 
-from video_oauth_auth.testing import Hold, Mutate, OAuthServer
+from video_oauth_auth.testing import Drop, Hold, Mutate, OAuthServer
 
 
 @pytest.fixture
@@ -63,6 +68,44 @@ def test_an_error_in_a_change_is_a_500_and_is_raised_at_the_end():
     assert ask(server).status_code == 500
     with pytest.raises(ZeroDivisionError):
         server.__exit__(None, None, None)
+
+
+def test_1000_connections_are_served_at_once(server):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
+    server.foreign_faults.add(Hold(1000, timeout=30))
+    host, port = server.foreign_url.removeprefix("http://").split(":")
+    with contextlib.ExitStack() as stack:
+        connect = partial(socket.create_connection, (host, int(port)), 30)
+        connections = [stack.enter_context(connect()) for _ in range(1000)]
+        for connection in connections:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert {connection.recv(12) for connection in connections} == {b"HTTP/1.1 200"}
+    assert len({request.connection for request in server.requests}) == 1000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_keeps_neither_ports_nor_connections_open(server):
+    """The child lives until it is told to end; a dropped connection and a stopped port must not wait for it."""
+    server.token_faults.add(Hold(), Drop("before"))
+    read_end, write_end = os.pipe()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, server)
+        server.wait_for(lambda: server.held == 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: a fork of several threads
+            child = os.fork()
+        if not child:
+            os.close(write_end)
+            os.read(read_end, 1)
+            os._exit(0)
+        server.release()
+        assert isinstance(answer.exception(10), (httpx.ReadError, httpx.RemoteProtocolError))
+    server.stop()
+    with pytest.raises(httpx.ConnectError):
+        ask(server)
+    os.close(write_end)
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(read_end)
 
 
 # Recording

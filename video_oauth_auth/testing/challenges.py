@@ -4,9 +4,7 @@ from typing import Literal
 
 from .answers import Answer, html_page, json_answer
 
-ChallengeName = Literal[
-    "none", "bearer", "insufficient_scope", "insufficient_scope_403", "html", "brightcove", "basic"
-]
+ChallengeName = Literal["none", "bearer", "insufficient_scope", "insufficient_scope_403", "html", "brightcove", "basic"]
 
 
 def _challenged(status: int, challenge: str) -> Answer:

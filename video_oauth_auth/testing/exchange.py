@@ -76,9 +76,7 @@ class Exchange:
         drip = next((fault for fault in rule.faults if isinstance(fault, Drip)), None)
         return Delivery(answer=answer, drip=drip)
 
-    def _answer(
-        self, endpoint: Endpoint, rule: Rule, request: RecordedRequest
-    ) -> tuple[Answer, RecordedRequest]:
+    def _answer(self, endpoint: Endpoint, rule: Rule, request: RecordedRequest) -> tuple[Answer, RecordedRequest]:
         instead = next((fault for fault in rule.faults if isinstance(fault, Answer)), None)
         if instead:
             return instead, request

@@ -154,7 +154,7 @@ class FaultPlan:
         """
         waits_for = max((fault.until or 1 for fault in faults if isinstance(fault, Hold)), default=1)
         with self._lock:
-            self._next.append(Rule(faults, times=times or waits_for, path=path, when=when))
+            self._next.append(Rule(faults, times=waits_for if times is None else times, path=path, when=when))
 
     def always(
         self,

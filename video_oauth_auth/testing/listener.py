@@ -1,11 +1,13 @@
 """The listening sockets: several ports on loopback, one thread that accepts, one thread per connection."""
 
+import os
 import selectors
 import socket
 import socketserver
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -63,9 +65,7 @@ class Port(socketserver.ThreadingTCPServer):
             self._accepted += 1
             name = f"oauth-server-{self.name}-{self._accepted}"
             arguments = (request, client_address)
-            thread = threading.Thread(
-                target=self.process_request_thread, args=arguments, name=name, daemon=True
-            )
+            thread = threading.Thread(target=self.process_request_thread, args=arguments, name=name, daemon=True)
             self._open[request] = (self._accepted, thread)
         thread.start()
 
@@ -86,6 +86,10 @@ class Port(socketserver.ThreadingTCPServer):
         if isinstance(error, Exception) and not isinstance(error, (ConnectionError, TimeoutError)):
             self.exchange.failures.append(error)
 
+    def sockets(self) -> list[socket.socket]:
+        """The listening socket and the open connections."""
+        return [self.socket, *tuple(self._open)]
+
     def close_connections(self) -> list[threading.Thread]:
         """End every open connection at once; gives the threads that are about to end."""
         with self._lock:
@@ -98,6 +102,25 @@ class Port(socketserver.ThreadingTCPServer):
         return [thread for _, (_, thread) in open_now]
 
 
+_listeners: "weakref.WeakSet[Listener]" = weakref.WeakSet()
+
+
+def _leave_to_the_parent() -> None:
+    """Close, in a forked child, its copies of the sockets: they would keep ports and connections open.
+
+    Takes no lock: the thread that may have held one does not exist in the child.
+    """
+    for listener in tuple(_listeners):
+        for connection in [connection for port in listener.ports for connection in port.sockets()]:
+            descriptor = connection.detach()
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
+
+
 class Listener:
     """Accepts connections for several ports on one thread, and ends them all promptly."""
 
@@ -106,6 +129,7 @@ class Listener:
         self._wake, self._waker = socket.socketpair()
         self._thread = threading.Thread(target=self._accept, name="oauth-server-accept", daemon=True)
         self._thread.start()
+        _listeners.add(self)
 
     def _accept(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -120,6 +144,7 @@ class Listener:
 
     def close(self) -> None:
         """Accept nothing more, end all connections, and wait until their threads have ended."""
+        _listeners.discard(self)
         self._waker.send(b"x")
         self._thread.join()
         for port in self.ports:
