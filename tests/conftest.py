@@ -19,6 +19,8 @@ from video_oauth_auth.testing import OAuthServer
 
 pytest_plugins = ["video_oauth_auth.testing.plugin", "pytester"]
 
+_BY_CLIENT_CREDENTIALS = ClientCredentials()
+
 CLIENTS = ("requests", "httpx", "httpx-async", "httpx2", "httpx2-async")
 
 
@@ -78,7 +80,9 @@ def client(request: pytest.FixtureRequest) -> Client:
 def auth_for() -> Callable[..., OAuth2Auth]:
     """Make an auth object for a bundled server: `auth_for(server, **keywords of TokenSource)`."""
 
-    def make(server: OAuthServer, *, grant: Any = ClientCredentials(), origins: Any = None, **settings: Any) -> OAuth2Auth:
+    def make(
+        server: OAuthServer, *, grant: Any = _BY_CLIENT_CREDENTIALS, origins: Any = None, **settings: Any
+    ) -> OAuth2Auth:
         source = TokenSource(
             AuthorizationServer(token_endpoint=server.token_endpoint),
             OAuthClient(server.client_id, server.client_secret),

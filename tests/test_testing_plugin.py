@@ -63,7 +63,7 @@ def test_the_fixtures_are_running_servers(project):
             assert answer.json()[0]["error_code"] == "UNAUTHORIZED"
         """
     )
-    project.runpytest("-q").assert_outcomes(passed=3)
+    project.runpytest_subprocess("-q").assert_outcomes(passed=3)
 
 
 @pytest.mark.parametrize("library", ["requests", "httpx"])
@@ -78,7 +78,7 @@ def test_a_token_call_that_leaves_loopback_fails_the_test_even_if_its_error_is_s
             swallow("{url}", library="{library}")
         """
     )
-    result = project.runpytest("-q")
+    result = project.runpytest_subprocess("-q")
     result.assert_outcomes(passed=1, errors=1)
     host = url.split("/")[2]
     result.stdout.fnmatch_lines([f"*token calls tried to leave loopback: {host} (token call to {host})*"])
@@ -97,7 +97,7 @@ def test_the_call_itself_gets_an_error_that_names_the_host(project):
                 token_from("https://oauth.example.com/token")
         """
     )
-    project.runpytest("-q").assert_outcomes(passed=1, errors=1)
+    project.runpytest_subprocess("-q").assert_outcomes(passed=1, errors=1)
 
 
 def test_token_calls_to_loopback_and_mocked_ones_are_not_disturbed(project):
@@ -132,7 +132,7 @@ def test_token_calls_to_loopback_and_mocked_ones_are_not_disturbed(project):
                 assert token_from(URL, "requests").access_token == "mocked"
         """
     )
-    project.runpytest("-q").assert_outcomes(passed=6)
+    project.runpytest_subprocess("-q").assert_outcomes(passed=6)
 
 
 def test_a_marked_test_may_leave_loopback(project):
@@ -148,7 +148,7 @@ def test_a_marked_test_may_leave_loopback(project):
             swallow("https://oauth.invalid/token")
         """
     )
-    project.runpytest("-q").assert_outcomes(passed=1)
+    project.runpytest_subprocess("-q").assert_outcomes(passed=1)
 
 
 def test_what_is_no_token_call_is_left_alone(project):
@@ -163,7 +163,7 @@ def test_what_is_no_token_call_is_left_alone(project):
             connection.close()
         """
     )
-    project.runpytest("-q").assert_outcomes(passed=1)
+    project.runpytest_subprocess("-q").assert_outcomes(passed=1)
 
 
 # The guard itself

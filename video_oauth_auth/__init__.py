@@ -14,8 +14,9 @@ from .errors import (
 )
 from .grants import ClientCredentials, Grant, ResourceOwnerPassword
 from .providers.brightcove import BrightcoveAuth
+from .reporting import Status
 from .server import AuthorizationServer
-from .source import Status, TokenProvider, TokenSource
+from .source import TokenProvider, TokenSource
 from .stores import MemoryStore, StoreKey, TokenStore
 from .token import Token
 

@@ -19,12 +19,14 @@ import httpx
 
 from .client import OAuthClient
 from .errors import ConfigurationError, Library, OAuthError, for_library
-from .events import Event, RequestReplayed, TokenRejected, TokenWithheld
+from .events import RequestReplayed, TokenRejected, TokenWithheld
 from .grants import ClientCredentials
 from .origin import Origins, origin_of, written
 from .replay import Rewind, httpx_body, renewal_may_help, requests_body, resend
+from .reporting import Reporter
 from .server import AuthorizationServer
 from .source import TokenProvider, TokenSource
+from .stores import StoreKey
 from .token import Token
 
 __all__ = ["OAuth2Auth"]
@@ -162,18 +164,18 @@ class OAuth2Auth(_Auth):
             return False
         if not renewal_may_help(status, response.headers.get("WWW-Authenticate") or "", self._scheme):
             return False
-        self._tokens.emit(TokenRejected, origin=_origin(url))
+        self._tokens.reporter.emit(TokenRejected, origin=_origin(url))
         return True
 
     def _judge_replay(self, response: Any, token: Token) -> None:
         """Report how a replay with the newer token went."""
-        accepted = response.status_code != 401
-        self._tokens.emit(RequestReplayed, origin=_origin(str(response.request.url)), status=response.status_code)
-        if self._tokens.replayed(token, accepted=accepted):
+        status, origin = response.status_code, _origin(str(response.request.url))
+        self._tokens.reporter.emit(RequestReplayed, origin=origin, status=status)
+        if self._tokens.replayed(token, accepted=status != 401):
             logger.warning(
                 "%s answers 401 to a token that was fetched this moment. The token is not the trouble, and renewals "
                 "for 401 pause now. %s",
-                _origin(str(response.request.url)),
+                origin,
                 self.hint or "The client may lack a permission, or the API may want another audience or scope.",
             )
 
@@ -188,10 +190,10 @@ class OAuth2Auth(_Auth):
         if origin in self._warned or len(self._warned) >= 100:  # an endless list of foreign hosts is no leak
             return
         self._warned.add(origin)
-        self._tokens.emit(TokenWithheld, origin=origin, status=status)
+        self._tokens.reporter.emit(TokenWithheld, origin=origin, status=status)
         logger.warning(
-            "%s answered %d to a request that carried no token of ours: its origin is not listed. Tokens go to %s only; "
-            "if it should get them, name it in origins=",
+            "%s answered %d to a request that carried no token of ours: its origin is not listed. Tokens go to %s "
+            "only; if it should get them, name it in origins=",
             origin,
             status,
             self._origins,
@@ -346,6 +348,7 @@ class _Provided:
 
     def __init__(self, provider: TokenProvider) -> None:
         self._provider = provider
+        self.reporter = Reporter(StoreKey(id="", issuer="", client_id=""), None)
         self._rejected: Token | None = None
 
     def fresh(self) -> None:
@@ -364,5 +367,3 @@ class _Provided:
 
     def replayed(self, token: Token, *, accepted: bool) -> bool:  # noqa: ARG002
         return False
-
-    def emit(self, kind: type[Event], **members: Any) -> None: ...

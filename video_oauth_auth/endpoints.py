@@ -177,7 +177,7 @@ _SHOWN = frozenset({"error", "error_description", "error_uri", "access_token", "
 
 
 def _told(members: object) -> tuple[str, str, Mapping[str, Any]]:
-    """Find code and description in the shapes that real servers use (PROVIDERS: Brightcove's lists, cidaas' objects)."""
+    """Find code and description in the shapes that real servers use: Brightcove has lists, cidaas nested objects."""
     if isinstance(members, list):
         members = next((item for item in members if isinstance(item, dict)), None)
     if not isinstance(members, dict):

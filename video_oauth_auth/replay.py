@@ -35,10 +35,10 @@ def renewal_may_help(status: int, www_authenticate: str, scheme: str | None) -> 
     return not found or any(name in ours for name, _ in found)
 
 
-_TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_NAME = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+', re.DOTALL)
-_PARAMETER = re.compile(rf'({_TOKEN})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"?|({_TOKEN}))?[ \t]*', re.DOTALL)
-_SCHEME = re.compile(rf"({_TOKEN})(?:[ \t]+(.*))?", re.DOTALL)
+_PARAMETER = re.compile(rf'({_NAME})[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"?|({_NAME}))?[ \t]*', re.DOTALL)
+_SCHEME = re.compile(rf"({_NAME})(?:[ \t]+(.*))?", re.DOTALL)
 _MOST_CHARACTERS = 16 * 1024
 
 

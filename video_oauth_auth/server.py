@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from .errors import ConfigurationError
+from .origin import Origin, checked_endpoint
 
 __all__ = ["AuthorizationServer"]
 
@@ -39,6 +40,17 @@ class AuthorizationServer:
         methods = self.token_endpoint_auth_methods_supported
         if methods is not None:
             object.__setattr__(self, "token_endpoint_auth_methods_supported", tuple(methods))
+
+    def checked_token_endpoint(self, insecure_origins: frozenset[Origin]) -> str:
+        """Give the token endpoint, if secrets may be sent there.
+
+        Raises:
+            ConfigurationError: there is none, or it is no URL to send secrets to.
+            InsecureTransportError: it is neither https, nor loopback, nor listed.
+        """
+        if not self.token_endpoint:
+            raise ConfigurationError(f"the metadata of {self.name} name no token_endpoint")
+        return checked_endpoint(self.token_endpoint, "token_endpoint", insecure_origins)
 
     @property
     def name(self) -> str:

@@ -10,32 +10,32 @@ import contextvars
 import logging
 import math
 import threading
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import TimeoutError as NotDone
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePath
-from typing import Any, Literal, NoReturn, Protocol, runtime_checkable
+from typing import Literal, NoReturn, Protocol, runtime_checkable
 
 from . import forks, workers
 from .attempt import Attempt, Outcome
 from .budget import Budget, now
 from .client import OAuthClient
 from .errors import ConfigurationError, Library, LoginRequired, OAuthError, TransportError
-from .events import Event, LoginNeeded, RenewalFailed, TokenAdopted, TokenRenewed
+from .events import Event
 from .freshness import Held, hold
 from .grants import Grant
-from .origin import checked_endpoint, insecure_members
+from .origin import insecure_members
 from .rejections import Rejections
 from .renewal import Renewer
+from .reporting import Reporter, Status
 from .server import AuthorizationServer
 from .stores import MemoryStore, StoreKey, TokenStore
-from .token import Token
+from .token import GivenToken, Token, given_token
 from .token_calls import TokenCalls
 from .transport import Via, runs_on_caller, via_client
 from .waiting import done_within
 
-__all__ = ["Status", "TokenProvider", "TokenSource"]
+__all__ = ["TokenProvider", "TokenSource"]
 
 logger = logging.getLogger("video_oauth_auth")
 
@@ -63,23 +63,6 @@ class TokenProvider(Protocol):
     async def aget_token(self, *, rejected: Token | str | None = None) -> Token:
         """Do the same without blocking the event loop."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
-    """How a source is doing.
-
-    Attributes:
-        state: `none`, `fresh`, `stale`, `expired` or `login_required`.
-        expires_at: when the access token ends, in epoch seconds, or None.
-        last_renewal_at: when this object last got a token from the server, in epoch seconds, or None.
-        last_error: why the last renewal failed, or None if it did not.
-    """
-
-    state: Literal["none", "fresh", "stale", "expired", "login_required"]
-    expires_at: float | None
-    last_renewal_at: float | None
-    last_error: OAuthError | None
 
 
 class TokenSource:
@@ -111,14 +94,9 @@ class TokenSource:
         "__weakref__",
         "_attempt",
         "_born",
-        "_grant",
         "_held",
         "_inherited",
-        "_last_error",
-        "_last_renewal_at",
         "_lock",
-        "_on_event",
-        "_private",
         "_rejections",
         "_renew_ahead",
         "_renewer",
@@ -126,6 +104,7 @@ class TokenSource:
         "_token_timeout",
         "_via",
         "key",
+        "reporter",
     )
 
     def __init__(
@@ -136,26 +115,25 @@ class TokenSource:
         *,
         store: TokenStore | None = None,
         user: str = "",
-        token: Token | Mapping[str, Any] | str | None = None,
+        token: GivenToken | None = None,
         renew_ahead: float = 60.0,
         token_timeout: float = 30.0,
         http_client: object | None = None,
         insecure_origins: Iterable[str] = (),
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        endpoint = _checked_server(server, frozenset(insecure_members(insecure_origins)))
-        _check_kinds(client, grant, store, on_event)
+        _check_kinds(server, client, grant, store, on_event)
+        endpoint = server.checked_token_endpoint(insecure_members(insecure_origins))
         self._renew_ahead = _seconds(renew_ahead, "renew_ahead", least=0.0)
         self._token_timeout = _seconds(token_timeout, "token_timeout", least=0.1)
         self._via = None if http_client is None else Via(via_client(http_client), http_client)
-        self._on_event = on_event
-        self._grant = grant
-        self._private = store is None
+        private = store is None
         self._store: TokenStore = MemoryStore() if store is None else store
-        self.key = _key(server, client, grant, user, private=self._private)
-        seed = _seed(token)
+        self.key = StoreKey.of(server, client, grant, user=user)
+        self.reporter = Reporter(self.key, on_event)
+        seed = None if token is None else given_token(token)
         self._held: Held | None = None
-        if seed is not None and self._private:
+        if seed is not None and private:
             self._held = hold(seed, self._renew_ahead)
             with self._store.transaction(self.key, timeout=0.0) as entry:
                 entry.save(seed)
@@ -164,7 +142,7 @@ class TokenSource:
             grant=grant,
             store=self._store,
             key=self.key,
-            seed=None if self._private else seed,
+            seed=None if private else seed,
             renew_ahead=self._renew_ahead,
             before_refresh=self._warn_of_twins,
         )
@@ -173,8 +151,6 @@ class TokenSource:
         self._inherited = False
         self._attempt: Attempt | None = None
         self._rejections = Rejections()
-        self._last_renewal_at: float | None = None
-        self._last_error: OAuthError | None = None
 
     # --- which token --------------------------------------------------------------------------------------------
 
@@ -324,54 +300,10 @@ class TokenSource:
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         """Tell everybody: those who listen to events first, so that they know before anybody goes on."""
-        if isinstance(outcome, OAuthError):
-            self._last_error = outcome
-            if not attempt.waiters:
-                logger.warning("the token could not be renewed ahead of its end: %s", outcome)
-        elif outcome is not None:
-            self._last_error = None
-            if attempt.grant_type:
-                self._last_renewal_at = time.time()
-        self._tell(attempt, outcome)
+        self.reporter.ended(attempt, outcome)
         with self._lock:
             self._attempt = None
         attempt.outcome.set_result(outcome)
-
-    def _tell(self, attempt: Attempt, outcome: Outcome) -> None:
-        duration = attempt.budget.spent()
-        if isinstance(outcome, OAuthError):
-            self.emit(
-                RenewalFailed,
-                reason=attempt.reason,
-                error=type(outcome).__name__,
-                message=str(outcome),
-                transient=outcome.transient,
-                duration=duration,
-                waiters=attempt.waiters,
-            )
-            if isinstance(outcome, LoginRequired):
-                self.emit(LoginNeeded, reason=outcome.reason)
-        elif outcome is not None and not attempt.grant_type:
-            self.emit(TokenAdopted)
-        elif outcome is not None:
-            self.emit(
-                TokenRenewed,
-                reason=attempt.reason,
-                grant_type=attempt.grant_type,
-                duration=duration,
-                waiters=attempt.waiters,
-                saved=attempt.saved,
-            )
-
-    def emit(self, kind: type[Event], **members: Any) -> None:
-        """Give an event to `on_event=`; what that raises is logged and goes no further."""
-        if self._on_event is None:
-            return
-        event = kind(issuer=self.key.issuer, client_id=self.key.client_id, user=self.key.user, **members)
-        try:
-            self._on_event(event)
-        except Exception as error:  # noqa: BLE001 - it is the user's code
-            logger.error("on_event failed with %s at %s", type(error).__name__, kind.__name__)  # noqa: TRY400
 
     # --- what an auth object reports ----------------------------------------------------------------------------
 
@@ -392,16 +324,13 @@ class TokenSource:
 
     # --- by hand ------------------------------------------------------------------------------------------------
 
-    def set(self, token: Token | Mapping[str, Any] | str) -> None:
+    def set(self, token: GivenToken) -> None:
         """Use this token from now on: save it, and forget every failure.
 
         Raises:
             StoreError: the store could not be locked in time.
         """
-        given = _seed(token)
-        if given is None:
-            raise ConfigurationError("set() needs a token; reset() forgets the one that is there")
-        self._replace(given)
+        self._replace(given_token(token))
 
     def reset(self) -> None:
         """Forget the token, in the store too, and every failure: the next caller begins anew.
@@ -415,7 +344,7 @@ class TokenSource:
         held = self._renewer.replace(token, self._token_timeout)
         with self._lock:
             self._rejections = Rejections()
-            self._last_error = None
+            self.reporter.last_error = None
             self._held = held
 
     def status(self) -> Status:
@@ -424,7 +353,7 @@ class TokenSource:
         if held is None and (stored := self._store.load(self.key)) is not None:
             held = hold(stored, self._renew_ahead)
         moment = now()
-        error = self._last_error and self._last_error.copied()
+        error = self.reporter.last_error and self.reporter.last_error.copied()
         state: Literal["none", "fresh", "stale", "expired", "login_required"] = "none"
         if held is not None:
             state = "fresh" if moment < held.fresh_until else "stale" if moment < held.usable_until else "expired"
@@ -433,7 +362,7 @@ class TokenSource:
         return Status(
             state=state,
             expires_at=None if held is None else held.token.expires_at,
-            last_renewal_at=self._last_renewal_at,
+            last_renewal_at=self.reporter.last_renewal_at,
             last_error=error,
         )
 
@@ -473,7 +402,8 @@ class TokenSource:
             self._inherited = False
             logger.warning(
                 "this process was forked and spends a refresh token that its parent has too. Servers that rotate "
-                "refresh tokens take the second use for theft: give both a FileStore as store=, or sign in after the fork"
+                "refresh tokens take the second use for theft: give both a shared store= such as FileStore, or sign in "
+                "after the fork"
             )
 
 
@@ -512,60 +442,25 @@ def _in_event_loop() -> bool:
     return asyncio._get_running_loop() is not None
 
 
-def _seed(token: Token | Mapping[str, Any] | str | None) -> Token | None:
-    if token is None or isinstance(token, Token):
-        return token
-    if isinstance(token, str):
-        return Token.from_response({"access_token": token})
-    if not isinstance(token, Mapping):
-        raise ConfigurationError(f"token= takes a Token, a mapping or a text, not {type(token).__name__}")
-    if "expires_at" in token:  # saved by another program: what expires_in counts from is not known any more
-        token = {name: value for name, value in token.items() if name != "expires_in"}
-    return Token.from_response(token)
-
-
 def _seconds(value: float, name: str, *, least: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
         raise ConfigurationError(f"{name}= is a number of seconds, at least {least:g}; not {value!r}")
     return float(value)
 
 
-def _checked_server(server: AuthorizationServer, insecure: frozenset[tuple[str, str, int]]) -> str:
+def _check_kinds(server: object, client: OAuthClient, grant: object, store: object, on_event: object) -> None:
     if not isinstance(server, AuthorizationServer):
-        raise ConfigurationError(
-            "server has to be an AuthorizationServer: AuthorizationServer(token_endpoint='https://...')"
-        )
-    if not server.token_endpoint:
-        raise ConfigurationError(f"the metadata of {server.name} name no token_endpoint")
-    return checked_endpoint(server.token_endpoint, "token_endpoint", insecure)
-
-
-def _check_kinds(client: object, grant: object, store: object, on_event: object) -> None:
+        raise ConfigurationError("server has to be an AuthorizationServer(token_endpoint='https://...')")
     if not isinstance(client, OAuthClient):
         raise ConfigurationError(f"client has to be an OAuthClient, not {type(client).__name__}")
     if grant is not None and (isinstance(grant, type) or not isinstance(grant, Grant)):
         raise ConfigurationError("grant has to be a grant object such as ClientCredentials(), or None")
     if store is not None and (isinstance(store, type) or not isinstance(store, TokenStore)):
         raise ConfigurationError("store= has to be an object with load, transaction and entries (TokenStore)")
-    if on_event is not None and not callable(on_event):
-        raise ConfigurationError("on_event= has to be callable")
-
-
-def _key(
-    server: AuthorizationServer, client: OAuthClient, grant: Grant | None, user: str, *, private: bool
-) -> StoreKey:
-    if client.client_id is None and not private:
+    if store is not None and client.client_id is None:
         raise ConfigurationError(
             "a shared store= with credentials= needs a client_id too: it names the place of the tokens in the store, "
             "whatever pair the callable returns"
         )
-    return StoreKey.of(
-        issuer=server.name,
-        client_id=client.client_id or "",
-        user=user or getattr(grant, "username", ""),
-        grant_type="refresh_token" if grant is None else grant.grant_type,
-        scope=None if grant is None else grant.scope,
-        audience=None if grant is None else grant.audience,
-        resource=() if grant is None else grant.resource,
-        extra={} if grant is None else grant.extra,
-    )
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError("on_event= has to be callable")

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from .errors import InvalidResponseError, cleaned
+from .errors import ConfigurationError, InvalidResponseError, cleaned
 
-__all__ = ["Token"]
+__all__ = ["GivenToken", "Token", "given_token"]
 
 TEN_YEARS = 10 * 365.25 * 86400.0
 
@@ -51,7 +51,7 @@ class Token:
     """
 
     access_token: str = field(repr=False)
-    token_type: str = "Bearer"
+    token_type: str = "Bearer"  # noqa: S105 - no password
     issued_at: float = field(default_factory=time.time)
     expires_at: float | None = None
     refresh_token: str | None = field(default=None, repr=False)
@@ -103,6 +103,27 @@ class Token:
             id_token=_text(mapping, "id_token"),
             extra={name: value for name, value in mapping.items() if name not in _KNOWN},
         )
+
+
+GivenToken = Token | Mapping[str, Any] | str
+
+
+def given_token(token: GivenToken) -> Token:
+    """Read a token that comes from the user: a `Token`, a token endpoint's answer, or the access token as text.
+
+    Raises:
+        InvalidResponseError: there is no access token in it that could be sent.
+        ConfigurationError: it is something else.
+    """
+    if isinstance(token, Token):
+        return token
+    if isinstance(token, str):
+        return Token.from_response({"access_token": token})
+    if not isinstance(token, Mapping):
+        raise ConfigurationError(f"a token is a Token, a mapping or a text, not {type(token).__name__}")
+    if "expires_at" in token:  # saved by another program: what its expires_in counts from is not known any more
+        token = {name: value for name, value in token.items() if name != "expires_in"}
+    return Token.from_response(token)
 
 
 def _unpickled(members: dict[str, Any]) -> Token:

@@ -185,8 +185,8 @@ class TokenCalls:
             return PRESENTED_AT_MOST
         if (wait := lost.next_at - now()) > 0:
             raise TransportError(
-                f"the answer of {self._endpoint} to a refresh was lost; the refresh token is kept and will be presented "
-                f"again in {wait:.0f} s",
+                f"the answer of {self._endpoint} to a refresh was lost; the refresh token is kept and will be "
+                f"presented again in {wait:.0f} s",
                 retry_after=wait,
             )
         return 1

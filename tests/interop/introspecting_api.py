@@ -103,9 +103,7 @@ class _Exchange(BaseHTTPRequestHandler):
         body = self._read_body()
         token = self._bearer_token()
         status = 200 if self.server.accepts(token) else 401
-        self.server.record(
-            Received(method=self.command, path=self.path, access_token=token, body=body, status=status)
-        )
+        self.server.record(Received(method=self.command, path=self.path, access_token=token, body=body, status=status))
         self._answer(status, {"length": len(body), "sha256": hashlib.sha256(body).hexdigest()})
 
     def _read_body(self) -> bytes:

@@ -121,7 +121,7 @@ class BrightcoveAuth(OAuth2Auth):
 
     @classmethod
     def from_env(cls, prefix: str = "BRIGHTCOVE_", **keywords: Any) -> Self:
-        """Take the credential from the environment: `..._CLIENT_ID` and `..._CLIENT_SECRET` or `..._CLIENT_SECRET_FILE`.
+        """Take the credential from the environment: `CLIENT_ID`, and `CLIENT_SECRET` or `CLIENT_SECRET_FILE`.
 
         Args:
             prefix: what the names begin with.

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from ..client import OAuthClient
+from ..grants import Grant
+from ..server import AuthorizationServer
 from ..token import Token
 
 __all__ = ["Entry", "StoreKey", "TokenStore"]
@@ -35,33 +38,28 @@ class StoreKey:
     user: str = ""
 
     @classmethod
-    def of(
-        cls,
-        *,
-        issuer: str,
-        client_id: str,
-        user: str,
-        grant_type: str,
-        scope: str | None,
-        audience: str | None,
-        resource: Sequence[str],
-        extra: Mapping[str, str],
-    ) -> StoreKey:
-        """Make the key; the same arguments give the same key in every process and version."""
-        scopes = sorted(set((scope or "").split()))
-        parts = [
-            issuer,
-            client_id,
+    def of(cls, server: AuthorizationServer, client: OAuthClient, grant: Grant | None, *, user: str = "") -> StoreKey:
+        """Make the key of what these ask for; equal ones give the same key in every process and version.
+
+        Args:
+            server: filed under its issuer as written, or its token endpoint.
+            client: filed under its client id.
+            grant: filed under everything that it asks for; None for tokens that come from elsewhere.
+            user: whose token it is; the name of the password grant, if not given.
+        """
+        user = user or getattr(grant, "username", "")
+        parts: list[Any] = [
+            server.name,
+            client.client_id or "",
             user,
-            grant_type,
-            scopes,
-            audience or "",
-            sorted(resource),
-            sorted(extra.items()),
+            "refresh_token" if grant is None else grant.grant_type,
         ]
+        if grant is not None:
+            scopes = sorted(set((grant.scope or "").split()))
+            parts += [scopes, grant.audience or "", sorted(grant.resource), sorted(grant.extra.items())]
         # JSON quotes what it joins: no two different lists of parts can look the same.
         digest = hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode("ascii")).hexdigest()
-        return cls(id=f"v1-{digest[:40]}", issuer=issuer, client_id=client_id, user=user)
+        return cls(id=f"v1-{digest[:40]}", issuer=server.name, client_id=client.client_id or "", user=user)
 
 
 class Entry(Protocol):
