@@ -21,7 +21,7 @@ from .client import OAuthClient
 from .errors import ConfigurationError, Library, OAuthError, for_library
 from .events import RequestReplayed, TokenRejected, TokenWithheld
 from .grants import ClientCredentials
-from .origin import Origins, origin_of, written
+from .origin import listed, origin_of, shared_origins, written
 from .replay import Rewind, httpx_body, renewal_may_help, requests_body, resend
 from .reporting import Reporter
 from .server import AuthorizationServer
@@ -97,7 +97,7 @@ class OAuth2Auth(_Auth):
             raise ConfigurationError(f"scheme={scheme!r} is no authentication scheme")
         self.source = source
         self._tokens = source if isinstance(source, TokenSource) else _Provided(source)
-        self._origins = Origins(origins, insecure_origins)
+        self._origins = shared_origins(listed(origins, "origins"), listed(insecure_origins, "insecure_origins"))
         self._scheme = scheme
         self._prefix = f"{scheme} " if scheme else ""
         self._warned: set[str] = set()

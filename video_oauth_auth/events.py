@@ -33,7 +33,7 @@ class TokenRenewed(Event):
         reason: why: `first`, `stale`, `expired` or `rejected`.
         grant_type: what was sent.
         duration: seconds that the renewal took, everything included.
-        waiters: how many callers waited for it at its end.
+        waiters: how many callers have waited for it.
         saved: False if the store could not keep it.
     """
 
@@ -54,7 +54,7 @@ class RenewalFailed(Event):
         message: what the error says.
         transient: True if a later try may succeed by itself.
         duration: seconds that it took.
-        waiters: how many callers waited for it at its end.
+        waiters: how many callers have waited for it.
     """
 
     reason: str

@@ -5,13 +5,23 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import httpx
 
 from .errors import ConfigurationError, InsecureTransportError, cleaned
 
-__all__ = ["Origin", "Origins", "checked_endpoint", "origin_of"]
+__all__ = [
+    "Origin",
+    "Origins",
+    "checked_endpoint",
+    "insecure_members",
+    "listed",
+    "origin_of",
+    "shared_origins",
+    "written",
+]
 
 Origin = tuple[str, str, int]
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -35,6 +45,12 @@ def written(origin: Origin) -> str:
     return f"{scheme}://{host}" if port == _DEFAULT_PORTS[scheme] else f"{scheme}://{host}:{port}"
 
 
+@lru_cache(maxsize=256)  # thousands of auth objects for one platform share one list
+def shared_origins(origins: tuple[str, ...], insecure_origins: tuple[str, ...]) -> Origins:
+    """Give the origins that a token may be sent to."""
+    return Origins(origins, insecure_origins)
+
+
 class Origins:
     """The origins that a token may be sent to: exact scheme, host and port, nothing else."""
 
@@ -42,7 +58,7 @@ class Origins:
 
     def __init__(self, origins: Iterable[str], insecure_origins: Iterable[str] = ()) -> None:
         insecure = insecure_members(insecure_origins)
-        members = {_parsed(url, "origins") for url in _listed(origins, "origins")}
+        members = {_parsed(url, "origins") for url in listed(origins, "origins")}
         for origin in members - insecure:
             _check_secure(origin)
         self._members = frozenset(members | insecure)
@@ -81,13 +97,21 @@ def checked_endpoint(url: str, name: str, insecure_origins: frozenset[Origin] = 
 
 def insecure_members(insecure_origins: Iterable[str]) -> frozenset[Origin]:
     """Read what the user gave as `insecure_origins=`."""
-    return frozenset(_parsed(url, "insecure_origins") for url in _listed(insecure_origins, "insecure_origins"))
+    return frozenset(_parsed(url, "insecure_origins") for url in listed(insecure_origins, "insecure_origins"))
 
 
-def _listed(urls: Iterable[str], name: str) -> tuple[str, ...]:
+def listed(urls: Iterable[str], name: str) -> tuple[str, ...]:
+    """Give what the user gave as a list of origins.
+
+    Raises:
+        ConfigurationError: it is no list of texts.
+    """
     if isinstance(urls, str):
         raise ConfigurationError(f"{name}= takes a list of origins, not one text: {name}=[{cleaned(urls)!r}]")
-    return tuple(urls)
+    found = tuple(urls)
+    if not all(isinstance(url, str) for url in found):
+        raise ConfigurationError(f"{name}= takes origins as text")
+    return found
 
 
 def _parsed(url: str, name: str, *, path: bool = False) -> Origin:

@@ -39,6 +39,8 @@ __all__ = ["TokenProvider", "TokenSource"]
 
 logger = logging.getLogger("video_oauth_auth")
 
+FAILED_PAUSE = 5.0  # seconds until a failed renewal of a token that is still good is tried again, at most
+BUSY_PAUSE = 0.2  # the same where somebody else was at it
 GRACE = 1.0  # seconds that callers wait longer than the renewal may take, so that its own error reaches them
 
 
@@ -303,7 +305,16 @@ class TokenSource:
         self.reporter.ended(attempt, outcome)
         with self._lock:
             self._attempt = None
+            if not isinstance(outcome, Token):
+                self._hold_off(BUSY_PAUSE if outcome is None else FAILED_PAUSE)
         attempt.outcome.set_result(outcome)
+
+    def _hold_off(self, pause: float) -> None:
+        """Use a stale token a little longer before the next try: not every request shall start one."""
+        held, moment = self._held, now()
+        if held is not None and not held.suspect and moment < held.usable_until:
+            fresh_until = moment + min(pause, (held.usable_until - moment) / 4)
+            self._held = replace(held, fresh_until=max(held.fresh_until, fresh_until))
 
     # --- what an auth object reports ----------------------------------------------------------------------------
 

@@ -57,6 +57,7 @@ class StoreKey:
         if grant is not None:
             scopes = sorted(set((grant.scope or "").split()))
             parts += [scopes, grant.audience or "", sorted(grant.resource), sorted(grant.extra.items())]
+            parts.append(getattr(grant, "username", ""))
         # JSON quotes what it joins: no two different lists of parts can look the same.
         digest = hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode("ascii")).hexdigest()
         return cls(id=f"v1-{digest[:40]}", issuer=server.name, client_id=client.client_id or "", user=user)
