@@ -19,7 +19,7 @@ APT_GET = ("apt-get", "-o", "DPkg::Lock::Timeout=120")
 
 def cache() -> Path:
     """The folder that holds the installations: `INTEROP_CACHE`, or `.interop` at the top of the checkout."""
-    return Path(os.environ.get("INTEROP_CACHE") or HERE.parents[2] / ".interop")
+    return Path(os.environ.get("INTEROP_CACHE") or HERE.parents[2] / ".interop").resolve()
 
 
 def installation() -> Path:
