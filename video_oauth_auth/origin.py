@@ -61,8 +61,11 @@ class Origins:
         members = {_parsed(url, "origins") for url in listed(origins, "origins")}
         for origin in members - insecure:
             _check_secure(origin)
-        self._members = frozenset(members | insecure)
-        if not self._members:
+        members |= insecure
+        # From http://host to https://host both libraries keep the header in a redirect, and the hop is a safer one.
+        members |= {("https", host, 443) for scheme, host, port in members if (scheme, port) == ("http", 80)}
+        self._members = frozenset(members)
+        if not members:
             raise ConfigurationError("origins= is empty: name the origins that the token is for, as https://host")
         # A URL that starts with one of these has exactly that authority: the quick way for almost every request.
         self._prefixes = tuple(written(origin) + "/" for origin in self._members)

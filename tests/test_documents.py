@@ -1,0 +1,94 @@
+"""Every block of code in the README and the docs runs as it stands there."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from video_oauth_auth.testing import OAuthServer
+
+from .world import hosts_lead_to
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHOWN_ONLY = {"text", "console"}
+
+
+def blocks(document: str, language: str) -> list[str]:
+    """Give a document's blocks in one language."""
+    return [code for kind, code in BLOCK.findall((ROOT / document).read_text()) if kind == language]
+
+
+FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
+DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in FILES)
+IN_DOCS = [(name, number) for name in DOCUMENTS if name != "README.md" for number in range(len(blocks(name, "python")))]
+
+
+@pytest.fixture
+def brightcove() -> Iterator[OAuthServer]:
+    with OAuthServer.brightcove() as server:
+        names = {f"https://{host}.api.brightcove.com": server.api_url for host in ("cms", "ingest")}
+        generic = {"https://login.example.com": server.url, "https://api.example.com": server.api_url}
+        with hosts_lead_to({"https://oauth.brightcove.com": server.url, **names, **generic}):
+            yield server
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_block_has_a_language_that_is_run_or_known_to_be_shown_only(document: str) -> None:
+    languages = {kind for kind, _ in BLOCK.findall((ROOT / document).read_text())}
+    assert languages <= {"python", "diff", *SHOWN_ONLY}
+    assert (ROOT / document).read_text().count("```") % 2 == 0
+
+
+def test_the_blocks_of_the_readme_run_one_after_the_other(
+    brightcove: OAuthServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names: dict[str, object] = {"client_id": brightcove.client_id, "client_secret": brightcove.client_secret}
+    for number, code in enumerate(blocks("README.md", "python")):
+        exec(compile(code, f"README.md, block {number}", "exec"), names)
+    assert capsys.readouterr().out  # they print what they got
+    assert brightcove.token_calls
+
+
+@pytest.mark.parametrize(("document", "number"), IN_DOCS)
+def test_each_block_of_the_docs_runs_by_itself(document: str, number: int, pytester: pytest.Pytester) -> None:
+    """As a program, or with pytest where it holds tests."""
+    code = blocks(document, "python")[number]
+    path = pytester.makepyfile(test_block=code)
+    command = [sys.executable, str(path)]
+    if "def test_" in code:
+        command[1:1] = ["-m", "pytest", "-q", "-p", "video_oauth_auth.testing.plugin"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=path.parent)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_readmes_script_uploads_a_folder_after_its_three_changed_lines(
+    brightcove: OAuthServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (diff,) = blocks("README.md", "diff")
+    before = "\n".join(line[1:] for line in diff.splitlines() if not line.startswith("+"))
+    after = "\n".join(line[1:] for line in diff.splitlines() if not line.startswith("-"))
+    ast.parse(before)
+    bodies = {f"film {number}.mp4": bytes([number]) * 10_000 for number in range(20)}
+    for name, body in bodies.items():
+        (tmp_path / name.replace(" ", "_")).write_bytes(body)
+    monkeypatch.setenv("BRIGHTCOVE_ACCOUNT_ID", "123")
+    monkeypatch.setenv("BRIGHTCOVE_CLIENT_ID", brightcove.client_id)
+    monkeypatch.setenv("BRIGHTCOVE_CLIENT_SECRET", brightcove.client_secret)
+    monkeypatch.setattr(sys, "argv", ["upload.py", str(tmp_path)])
+    exec(compile(after, "README.md, the script", "exec"), {"__name__": "__main__"})
+    assert len(capsys.readouterr().out.splitlines()) == len(bodies)
+    stored = {request.sha256 for request in brightcove.requests if request.role == "storage"}
+    assert stored == {hashlib.sha256(body).hexdigest() for body in bodies.values()}
+    assert len(brightcove.token_calls) == 1
+
+
+def test_the_readmes_first_two_commands_are_the_demo_and_the_tests() -> None:
+    assert re.findall(r"make \w+", (ROOT / "README.md").read_text())[:2] == ["make demo", "make test"]
