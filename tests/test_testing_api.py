@@ -98,6 +98,11 @@ def test_no_path_is_served_without_a_token(server, path):
     assert httpx.get(server.api_url + path).status_code == 401
 
 
+def test_a_repeated_authorization_header_is_a_bad_request(server, api):
+    headers = [("Authorization", api.headers["Authorization"])] * 2
+    assert httpx.get(server.api_url + "/me", headers=headers).status_code == 400
+
+
 def test_a_client_that_asks_first_is_told_to_go_on(server):
     where = urlsplit(server.foreign_url)
     with socket.create_connection((where.hostname, where.port), timeout=10) as connection:

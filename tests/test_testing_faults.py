@@ -79,6 +79,21 @@ def test_a_dropped_connection_tells_in_the_record_whether_the_grant_was_processe
     assert ask(server, library).status_code == 200
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_connection_is_reset_or_closed_as_told(server, when):
+    def last_word() -> bytes:
+        host, port = server.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(b"POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+            return connection.recv(100)
+
+    server.token_faults.add(Drop(when, how="close"))
+    assert last_word() == b""
+    server.token_faults.add(Drop(when))
+    with pytest.raises(ConnectionResetError):
+        last_word()
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "headers", "body"),
     [

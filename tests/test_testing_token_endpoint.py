@@ -93,6 +93,12 @@ def test_a_client_that_does_not_authenticate_in_exactly_one_way_gets_no_token(se
     assert not [text for text in server.secrets() if text.startswith("access-")]
 
 
+def test_repeated_credentials_are_refused(server):
+    headers = [*basic(server.client_id, server.client_secret).items()] * 2
+    answer = httpx.post(server.token_endpoint, data={"grant_type": "client_credentials"}, headers=headers)
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
+
+
 def test_a_method_that_is_not_allowed_is_refused(server):
     server.token_endpoint_auth_methods = ("client_secret_basic",)
     assert ask(server, grant_type="client_credentials").status_code == 401

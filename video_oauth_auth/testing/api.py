@@ -34,6 +34,8 @@ class Api:
 
     def answer(self, request: RecordedRequest) -> Answer:
         """The resource for a live token, the challenge for everything else."""
+        if sum(name.lower() == "authorization" for name, _ in request.headers) > 1:
+            return json_answer(400, {"error": "invalid_request"})  # RFC 6750 section 3.1
         refused = request.token_state != "live" or request.path == "/always-401"  # noqa: S105 - a state
         answer = as_answer(self.settings.challenge) if refused else self.resource(request)
         if request.path == "/cookie":
