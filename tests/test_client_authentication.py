@@ -1,7 +1,6 @@
 """How a client proves who it is: by exactly one method, never in the URL, whatever characters its secret has."""
 
 from base64 import b64decode
-from functools import partial
 from itertools import chain, repeat
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus
