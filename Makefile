@@ -1,7 +1,8 @@
 # Every command works from nothing: Python 3.11 or later, make, and a package registry are all that is needed.
 PY := .venv/bin/python
 BARE := .venv-without-httpx2
-PIP := -m pip --disable-pip-version-check
+# setuptools warns at every editable installation, and pip --quiet shows it.
+PIP := -W ignore -m pip --disable-pip-version-check
 IS_USABLE := -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 
 .PHONY: help demo test coverage check clean
