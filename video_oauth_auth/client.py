@@ -48,6 +48,10 @@ class OAuthClient:
     def __post_init__(self) -> None:
         if self.credentials is None:
             _check_text(self.client_id, "client_id")
+        elif not callable(self.credentials):
+            raise ConfigurationError(
+                "credentials= has to be a callable that returns the pair (client_id, client_secret)"
+            )
         elif self.client_secret is not None:
             raise ConfigurationError("give either client_secret= or credentials=, not both")
         if self.client_secret is not None and not callable(self.client_secret):
@@ -95,6 +99,8 @@ def _check_text(value: object, name: str) -> str:
     if not isinstance(value, str) or not value:
         what = "is empty" if value == "" else f"has to be text, not {type(value).__name__}"
         raise ConfigurationError(f"{name} {what}")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ConfigurationError(f"{name} is broken Unicode and cannot be sent")
     return value
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote_plus, urlencode
 
 from .client import ClientCredential, client_authentication
 from .errors import InvalidResponseError, OAuthError, ResponseError, TransportError, cleaned
@@ -29,6 +29,8 @@ RETRY_AFTER_CAP = 300.0  # seconds; a server must not be able to silence a clien
 
 # RFC 6749 section 4.1.2.1 has them for the authorization endpoint; some token endpoints send them with a 400.
 _TEMPORARY = frozenset({"temporarily_unavailable", "server_error"})
+
+_SECRET = ("refresh_token", "password", "client_secret", "code", "code_verifier", "client_assertion")
 
 Parameters = Mapping[str, str | Sequence[str]]
 
@@ -98,12 +100,8 @@ def token_request(url: str, credential: ClientCredential, method: str, parameter
     repeated = [(name, item) for name, value in form.items() if not isinstance(value, str) for item in value]
     single = {name: value for name, value in form.items() if isinstance(value, str)}
     body: str = prepare_token_request(grant_type, urlencode(repeated), **single)
-    hidden = (
-        form.get("refresh_token"),
-        form.get("password"),
-        credential.client_secret,
-        headers.get("Authorization"),
-    )
+    basic = headers.get("Authorization", "").removeprefix("Basic ")
+    hidden = {text for text in (*map(single.get, _SECRET), credential.client_secret, basic) if text}
     return HTTPRequest(
         method="POST",
         url=url,
@@ -116,7 +114,7 @@ def token_request(url: str, credential: ClientCredential, method: str, parameter
             **headers,
         },
         body=body.encode("ascii"),
-        secrets=tuple(text for text in hidden if isinstance(text, str) and text),
+        secrets=tuple(sorted({*hidden, *map(quote_plus, hidden)}, key=len, reverse=True)),
     )
 
 
@@ -144,8 +142,7 @@ def read_token(response: HTTPResponse, request: HTTPRequest, *, issued_at: float
 
 def _refusal(response: HTTPResponse, request: HTTPRequest) -> OAuthError | None:
     status = response.status
-    code, description, members = _told(_members(response))
-    code, description = _hide(code, request), _hide(description, request)
+    code, description, members = _told(_members(response), request)
     said = ": ".join(part for part in (code, description) if part)
     if status in (408, 429) or status >= 500 or (code in _TEMPORARY and status >= 400):
         return TransportError(
@@ -164,7 +161,7 @@ def _refusal(response: HTTPResponse, request: HTTPRequest) -> OAuthError | None:
             f"{request.url} refused the token call with {status}: {said}",
             error=code,
             error_description=description or None,
-            error_uri=_hide(_text(members.get("error_uri")), request) or None,
+            error_uri=_text(members.get("error_uri"), request) or None,
             status=status,
             extra={name: _shown(value, request) for name, value in list(members.items())[:20] if name not in _SHOWN},
         )
@@ -176,19 +173,21 @@ def _refusal(response: HTTPResponse, request: HTTPRequest) -> OAuthError | None:
 _SHOWN = frozenset({"error", "error_description", "error_uri", "access_token", "refresh_token", "id_token"})
 
 
-def _told(members: object) -> tuple[str, str, Mapping[str, Any]]:
+def _told(members: object, request: HTTPRequest) -> tuple[str, str, Mapping[str, Any]]:
     """Find code and description in the shapes that real servers use: Brightcove has lists, cidaas nested objects."""
     if isinstance(members, list):
         members = next((item for item in members if isinstance(item, dict)), None)
     if not isinstance(members, dict):
         return "", "", {}
+
+    def text(source: Mapping[str, Any], *names: str) -> str:
+        return next(filter(None, (_text(source.get(name), request) for name in names)), "")
+
     error = members.get("error")
     if isinstance(error, dict):  # cidaas: {"success": false, "error": {"code": 10009, "error": "...", ...}}
-        code = _text(error.get("code")) or _text(error.get("type"))
-        text = _text(error.get("error")) or _text(error.get("message"))
-        return code or text, text if code else "", {**members, **error, "error": ""}
-    description = _text(members.get("error_description")) or _text(members.get("message"))
-    return _text(error) or _text(members.get("error_code")), description, members
+        code, said = text(error, "code", "type"), text(error, "error", "message")
+        return code or said, said if code else "", {**members, **error}
+    return text(members, "error", "error_code"), text(members, "error_description", "message"), members
 
 
 def _members(response: HTTPResponse) -> object:
@@ -211,20 +210,23 @@ def _not_a_token(response: HTTPResponse, request: HTTPRequest) -> str:
     )
 
 
-def _text(value: object) -> str:
-    return cleaned(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
-
-
-def _hide(text: str, request: HTTPRequest) -> str:
-    for secret in request.secrets:
+def _text(value: object, request: HTTPRequest) -> str:
+    """Give text from the server as it may be shown: without our secrets, control characters and endless length."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return ""
+    text = str(value)
+    for secret in request.secrets:  # before it is cut: a piece of a secret would not be found any more
         text = text.replace(secret, "…")
-    return text
+    return cleaned(text)
 
 
-def _shown(value: object, request: HTTPRequest) -> object:
-    if isinstance(value, str):
-        return _hide(cleaned(value), request)
-    return value if isinstance(value, int | float | None) else _hide(cleaned(str(value)), request)
+def _shown(value: object, request: HTTPRequest, depth: int = 0) -> object:
+    """Give a further member of an error answer as it may be shown, without what is nested deeper than four levels."""
+    if isinstance(value, dict) and depth < 4:
+        return {_text(name, request): _shown(item, request, depth + 1) for name, item in list(value.items())[:20]}
+    if isinstance(value, list) and depth < 4:
+        return [_shown(item, request, depth + 1) for item in value[:20]]
+    return _text(value, request) if isinstance(value, str) else value if isinstance(value, int | float) else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

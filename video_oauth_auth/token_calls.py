@@ -97,19 +97,20 @@ class TokenCalls:
         """
         self._check_waiting_time(attempt)
         presentations = self._presentations_left(refresh_token)
-        first_lost = secret_asked_again = 0.0
-        tries = 0
+        first_lost = 0.0
+        tries, secret_asked_again = 0, False
+        credential = self._client.current()
         while True:
             tries += 1
-            credential = self._client.current()
             self._check_refusal((credential, refresh_token))
             failed: TransportError | InvalidResponseError
             try:
                 answer = self._call(credential, parameters, attempt)
             except ResponseError as error:
                 if error.error == "invalid_client" and not secret_asked_again:
-                    secret_asked_again = 1.0
-                    if self._client.current() != credential:
+                    secret_asked_again = True
+                    before, credential = credential, self._client.current()
+                    if credential != before:
                         continue
                 self._remember(error, (credential, refresh_token))
                 raise

@@ -304,9 +304,10 @@ _NOTHING_SENT = frozenset(
 
 def _failed(error: Exception, request: HTTPRequest, watched: Connections) -> TransportError:
     names = {type(one).__name__ for one in _chain(error)}
-    text = cleaned(str(error)) or type(error).__name__
+    text = str(error)
     for secret in request.secrets:
         text = text.replace(secret, "…")
+    text = cleaned(text) or type(error).__name__
     sent = watched.budget.sent and type(error).__name__ not in _NOTHING_SENT and "NewConnectionError" not in names
     if watched.ended:
         text = f"no complete answer within {watched.budget.seconds:g} s (token_timeout)"
