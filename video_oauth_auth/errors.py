@@ -168,8 +168,9 @@ def for_library(error: OAuthError, library: Library, request: Any) -> OAuthError
         library: whose call is under way.
         request: that library's request, set as `.request`.
     """
-    adapted = _library_class(type(error), library)(*error.args)
-    adapted.__dict__.update(error.__dict__)
+    kind = getattr(type(error), "_kind", type(error))  # it may come out of another library's call
+    adapted = _library_class(kind, library)(*error.args)
+    adapted.__dict__.update(_members(error))
     adapted.request = request  # type: ignore[attr-defined]  # the other base class has it
     return adapted
 
@@ -183,34 +184,22 @@ def _library_class(kind: type[OAuthError], library: Library) -> type[OAuthError]
 
 
 def _make_class(kind: type[OAuthError], library: Library) -> type[OAuthError]:
-    module = sys.modules[library]
-    names = {
-        ("requests", True): "ConnectionError",
-        ("requests", False): "RequestException",
-    }
-    unreachable = issubclass(kind, TransportError)
-    base = getattr(module, names.get((library, unreachable), "TransportError" if unreachable else "HTTPError"))
+    names = ("ConnectionError", "RequestException") if library == "requests" else ("TransportError", "HTTPError")
+    base = getattr(sys.modules[library], names[0] if issubclass(kind, TransportError) else names[1])
 
     def initialise(self: OAuthError, *args: str) -> None:
         base.__init__(self, *args)
 
     def reduce(self: OAuthError) -> tuple[Any, ...]:
-        members = {name: value for name, value in self.__dict__.items() if name not in _NOT_PICKLED}
-        return _rebuilt, (kind, library, self.args, members)
+        return _rebuilt, (kind, library, self.args, _members(self))
 
-    return type(
-        kind.__name__,
-        (kind, base),
-        {
-            "__module__": kind.__module__,
-            "__init__": initialise,
-            "__reduce__": reduce,
-            "__doc__": kind.__doc__,
-        },
-    )
+    members = {"__module__": kind.__module__, "__doc__": kind.__doc__, "_kind": kind}
+    return type(kind.__name__, (kind, base), {**members, "__init__": initialise, "__reduce__": reduce})
 
 
-_NOT_PICKLED = frozenset({"request", "_request", "response"})  # they hold the caller's Authorization header
+def _members(error: OAuthError) -> dict[str, Any]:
+    """Give what an error tells, without the caller's request, which holds an Authorization header."""
+    return {name: value for name, value in error.__dict__.items() if name not in ("request", "_request", "response")}
 
 
 def _rebuilt(kind: type[OAuthError], library: Library, args: tuple[str, ...], members: dict[str, Any]) -> OAuthError:
