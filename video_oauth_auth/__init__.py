@@ -2,6 +2,7 @@
 
 from .auth import OAuth2Auth
 from .client import OAuthClient
+from .discovery import discover
 from .errors import (
     ConfigurationError,
     InsecureTransportError,
@@ -43,4 +44,5 @@ __all__ = [
     "TokenSource",
     "TokenStore",
     "TransportError",
+    "discover",
 ]

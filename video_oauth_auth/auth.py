@@ -105,7 +105,7 @@ class OAuth2Auth(_Auth):
     @classmethod
     def client_credentials(
         cls,
-        server: AuthorizationServer,
+        server: AuthorizationServer | str,
         client_id: str,
         client_secret: str,
         *,
@@ -118,7 +118,7 @@ class OAuth2Auth(_Auth):
         """Make an auth object for a client that asks in its own name (RFC 6749, section 4.4).
 
         Args:
-            server: the authorization server.
+            server: the authorization server: its issuer (an URL, discovered when first needed) or its metadata.
             client_id: the client id.
             client_secret: the secret, or a callable that returns it.
             origins: the origins that the token is for.

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from .errors import ConfigurationError
-from .origin import Origin, checked_endpoint
+from .errors import ConfigurationError, InvalidResponseError
 
 __all__ = ["AuthorizationServer"]
 
@@ -23,6 +22,7 @@ class AuthorizationServer:
         token_endpoint: URL that gives tokens.
         revocation_endpoint: URL that ends tokens (RFC 7009).
         token_endpoint_auth_methods_supported: client authentication methods; None where the server does not say.
+        token_endpoint_auth_signing_alg_values_supported: algorithms for client assertions; None likewise.
         extra: other members, read-only.
     """
 
@@ -31,28 +31,47 @@ class AuthorizationServer:
     token_endpoint: str | None = None
     revocation_endpoint: str | None = None
     token_endpoint_auth_methods_supported: tuple[str, ...] | None = None
+    token_endpoint_auth_signing_alg_values_supported: tuple[str, ...] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not (self.issuer or self.token_endpoint):
             raise ConfigurationError("AuthorizationServer needs a token_endpoint= (or an issuer=)")
         object.__setattr__(self, "extra", MappingProxyType(dict(self.extra)))
-        methods = self.token_endpoint_auth_methods_supported
-        if methods is not None:
-            object.__setattr__(self, "token_endpoint_auth_methods_supported", tuple(methods))
+        for name in _LISTS:
+            values = getattr(self, name)
+            object.__setattr__(self, name, None if values is None else tuple(values))
 
-    def checked_token_endpoint(self, insecure_origins: frozenset[Origin]) -> str:
-        """Give the token endpoint, if secrets may be sent there.
+    @classmethod
+    def from_metadata(cls, members: Mapping[str, Any]) -> AuthorizationServer:
+        """Read a metadata document; unknown members go into `extra`.
 
         Raises:
-            ConfigurationError: there is none, or it is no URL to send secrets to.
-            InsecureTransportError: it is neither https, nor loopback, nor listed.
+            InvalidResponseError: a known member has the wrong JSON type.
         """
-        if not self.token_endpoint:
-            raise ConfigurationError(f"the metadata of {self.name} name no token_endpoint")
-        return checked_endpoint(self.token_endpoint, "token_endpoint", insecure_origins)
+        known = {name: _member(members, name) for name in _TEXTS} | {name: _list(members, name) for name in _LISTS}
+        extra = {name: value for name, value in members.items() if name not in known}
+        return cls(**known, extra=extra)
 
     @property
     def name(self) -> str:
         """What tokens of this server are filed under: the issuer as written, or the token endpoint."""
         return self.issuer or self.token_endpoint or ""
+
+
+_TEXTS = ("issuer", "authorization_endpoint", "token_endpoint", "revocation_endpoint")
+_LISTS = ("token_endpoint_auth_methods_supported", "token_endpoint_auth_signing_alg_values_supported")
+
+
+def _member(members: Mapping[str, Any], name: str) -> Any:
+    value = members.get(name)
+    if value is not None and not isinstance(value, str):
+        raise InvalidResponseError(f"the metadata member {name} is no text")
+    return value
+
+
+def _list(members: Mapping[str, Any], name: str) -> Any:
+    value = members.get(name)
+    if value is not None and not (isinstance(value, list) and all(isinstance(item, str) for item in value)):
+        raise InvalidResponseError(f"the metadata member {name} is no list of texts")
+    return value

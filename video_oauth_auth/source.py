@@ -20,6 +20,7 @@ from . import forks, workers
 from .attempt import Attempt, Outcome
 from .budget import Budget, now
 from .client import OAuthClient
+from .discovery import Directory, WebFinger
 from .errors import ConfigurationError, Library, LoginRequired, OAuthError, TransportError
 from .events import Event
 from .freshness import Held, hold
@@ -73,7 +74,7 @@ class TokenSource:
     One object serves any number of threads, tasks, event loops and HTTP libraries at once. Making one does no I/O.
 
     Args:
-        server: the authorization server.
+        server: the authorization server: its issuer (an URL, discovered when first needed) or its metadata.
         client: who asks for tokens.
         grant: by what right; None for tokens that come from elsewhere and can only be refreshed.
         store: where tokens outlive this object and where processes meet; private memory if not given.
@@ -111,7 +112,7 @@ class TokenSource:
 
     def __init__(
         self,
-        server: AuthorizationServer,
+        server: AuthorizationServer | WebFinger | str,
         client: OAuthClient,
         grant: Grant | None,
         *,
@@ -124,14 +125,14 @@ class TokenSource:
         insecure_origins: Iterable[str] = (),
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        _check_kinds(server, client, grant, store, on_event)
-        endpoint = server.checked_token_endpoint(insecure_members(insecure_origins))
+        _check_kinds(client, grant, store, on_event)
+        directory = Directory(server, insecure_members(insecure_origins))
         self._renew_ahead = _seconds(renew_ahead, "renew_ahead", least=0.0)
         self._token_timeout = _seconds(token_timeout, "token_timeout", least=0.1)
         self._via = None if http_client is None else Via(via_client(http_client), http_client)
         private = store is None
         self._store: TokenStore = MemoryStore() if store is None else store
-        self.key = StoreKey.of(server, client, grant, user=user)
+        self.key = StoreKey.of(directory, client, grant, user=user)
         self.reporter = Reporter(self.key, on_event)
         seed = None if token is None else given_token(token)
         self._held: Held | None = None
@@ -140,7 +141,7 @@ class TokenSource:
             with self._store.transaction(self.key, timeout=0.0) as entry:
                 entry.save(seed)
         self._renewer = Renewer(
-            calls=TokenCalls(server, endpoint, client),
+            calls=TokenCalls(directory, client),
             grant=grant,
             store=self._store,
             key=self.key,
@@ -459,9 +460,7 @@ def _seconds(value: float, name: str, *, least: float) -> float:
     return float(value)
 
 
-def _check_kinds(server: object, client: OAuthClient, grant: object, store: object, on_event: object) -> None:
-    if not isinstance(server, AuthorizationServer):
-        raise ConfigurationError("server has to be an AuthorizationServer(token_endpoint='https://...')")
+def _check_kinds(client: OAuthClient, grant: object, store: object, on_event: object) -> None:
     if not isinstance(client, OAuthClient):
         raise ConfigurationError(f"client has to be an OAuthClient, not {type(client).__name__}")
     if grant is not None and (isinstance(grant, type) or not isinstance(grant, Grant)):

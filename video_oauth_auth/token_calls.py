@@ -11,9 +11,9 @@ from . import transport
 from .attempt import Attempt
 from .budget import now
 from .client import ClientCredential, OAuthClient, authentication_method
+from .discovery import Directory
 from .endpoints import Parameters, read_token, token_request
 from .errors import InvalidResponseError, ResponseError, TransportError
-from .server import AuthorizationServer
 from .token import Token
 
 __all__ = ["TokenCalls"]
@@ -53,16 +53,14 @@ class TokenCalls:
     """Makes token calls.
 
     Args:
-        server: whose metadata decide about the client authentication.
-        endpoint: the token endpoint.
+        directory: knows where the token endpoint is and which client authentication it takes.
         client: who asks.
     """
 
-    __slots__ = ("_client", "_endpoint", "_lost", "_not_before", "_refusal", "_server")
+    __slots__ = ("_client", "_directory", "_lost", "_not_before", "_refusal")
 
-    def __init__(self, server: AuthorizationServer, endpoint: str, client: OAuthClient) -> None:
-        self._server = server
-        self._endpoint = endpoint
+    def __init__(self, directory: Directory, client: OAuthClient) -> None:
+        self._directory = directory
         self._client = client
         self.forget()
 
@@ -133,8 +131,9 @@ class TokenCalls:
             self._pause(failed, tries, attempt)
 
     def _call(self, credential: ClientCredential, parameters: Parameters, attempt: Attempt) -> tuple[Token, float]:
-        method = authentication_method(self._client, self._server)
-        request = token_request(self._endpoint, credential, method, parameters)
+        server = self._directory.current(attempt.via, attempt.budget)
+        method = authentication_method(self._client, server)
+        request = token_request(server.token_endpoint or "", credential, method, parameters)
         attempt.grant_type = str(parameters["grant_type"])
         issued_at, sent_at = time.time(), now()
         response = transport.send(request, via=attempt.via, budget=attempt.budget)
@@ -159,7 +158,7 @@ class TokenCalls:
             return
         if not attempt.waiters or wait >= attempt.budget.remaining():
             raise TransportError(
-                f"{self._endpoint} asked for a pause; the next token call is allowed in {wait:.0f} s",
+                f"{self._directory.name} asked for a pause; the next token call is allowed in {wait:.0f} s",
                 sent=False,
                 retry_after=wait,
             )
@@ -186,7 +185,7 @@ class TokenCalls:
             return PRESENTED_AT_MOST
         if (wait := lost.next_at - now()) > 0:
             raise TransportError(
-                f"the answer of {self._endpoint} to a refresh was lost; the refresh token is kept and will be "
+                f"the answer of {self._directory.name} to a refresh was lost; the refresh token is kept and will be "
                 f"presented again in {wait:.0f} s",
                 retry_after=wait,
             )

@@ -81,7 +81,7 @@ class BrightcoveAuth(OAuth2Auth):
         *,
         credentials: Callable[[], tuple[str, str]] | None = None,
         grant: Grant | None = None,
-        server: AuthorizationServer | None = None,
+        server: AuthorizationServer | str | None = None,
         origins: Iterable[str] | None = None,
         insecure_origins: Iterable[str] = (),
         scope: str | None = None,

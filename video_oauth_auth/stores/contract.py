@@ -15,10 +15,16 @@ from typing import Any, Protocol, runtime_checkable
 
 from ..client import OAuthClient
 from ..grants import Grant
-from ..server import AuthorizationServer
 from ..token import Token
 
 __all__ = ["Entry", "StoreKey", "TokenStore"]
+
+
+class Named(Protocol):
+    """What tokens can be filed under."""
+
+    @property
+    def name(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +44,11 @@ class StoreKey:
     user: str = ""
 
     @classmethod
-    def of(cls, server: AuthorizationServer, client: OAuthClient, grant: Grant | None, *, user: str = "") -> StoreKey:
+    def of(cls, server: Named, client: OAuthClient, grant: Grant | None, *, user: str = "") -> StoreKey:
         """Make the key of what these ask for; equal ones give the same key in every process and version.
 
         Args:
-            server: filed under its issuer as written, or its token endpoint.
+            server: filed under its name: the issuer as written, or the token endpoint.
             client: filed under its client id.
             grant: filed under everything that it asks for; None for tokens that come from elsewhere.
             user: whose token it is; the name of the password grant, if not given.
