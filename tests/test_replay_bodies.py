@@ -276,7 +276,7 @@ def test_a_byte_stream_class_of_the_user_is_never_sent_short(oauth_server, auth,
         request = module.Request("POST", url, headers=chunked_headers(url), stream=Stream())
         assert client.send(request).status_code == 401
         assert client.post(url, content=b"next").status_code == 200
-    assert [request.sha256 for request in oauth_server.requests_to("api")][0] == SHA256
+    assert oauth_server.requests_to("api")[0].sha256 == SHA256
     assert [request.status for request in oauth_server.requests_to("api")] == [401, 200]
 
 
@@ -296,7 +296,7 @@ def test_an_asynchronous_byte_stream_class_of_the_user_is_never_sent_short(oauth
             assert (await client.post(url, content=b"next")).status_code == 200
 
     asyncio.run(main())
-    assert [request.sha256 for request in oauth_server.requests_to("api")][0] == SHA256
+    assert oauth_server.requests_to("api")[0].sha256 == SHA256
     assert [request.status for request in oauth_server.requests_to("api")] == [401, 200]
 
 

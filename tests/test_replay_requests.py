@@ -276,7 +276,7 @@ def test_requests_mock_sees_the_token_call_and_the_api():
 
 @pytest.mark.timeout(30)
 def test_a_401_under_requests_mock_is_renewed_and_replayed():
-    """requests_mock holds a lock while it answers: a token call of another thread would wait for it, and we for that."""
+    """requests_mock holds a lock while it answers: a token call on another thread would wait for it for ever."""
     with requests_mock.Mocker() as mocker:
         token_call = mocker.post(TOKEN_URL, token_answers())
         api = mocker.get(f"{API}/videos", [{"status_code": 401}, {"json": [1, 2]}])
