@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, quote_plus, urlencode
 from .client import ClientCredential, client_authentication
 from .errors import InvalidResponseError, OAuthError, ResponseError, TransportError, cleaned
 from .grants import Grant
+from .server import AuthorizationServer
 from .token import Token, number
 
 __all__ = [
@@ -83,7 +84,14 @@ def _target(grant: Grant) -> Parameters:
     }
 
 
-def token_request(url: str, credential: ClientCredential, method: str, parameters: Parameters) -> HTTPRequest:
+def token_request(
+    url: str,
+    credential: ClientCredential,
+    method: str,
+    parameters: Parameters,
+    *,
+    server: AuthorizationServer | None = None,
+) -> HTTPRequest:
     """Build the request to a token endpoint (RFC 6749, section 3.2); empty parameters are left out.
 
     Args:
@@ -91,10 +99,16 @@ def token_request(url: str, credential: ClientCredential, method: str, parameter
         credential: the client's id and secret.
         method: the client authentication method.
         parameters: the form parameters, `grant_type` among them.
+        server: the metadata, for client assertions: their audience is the issuer, or else the token endpoint.
     """
     from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
-    headers, identity = client_authentication(credential, method)
+    headers, identity = client_authentication(
+        credential,
+        method,
+        audience=url if server is None or server.issuer is None else server.issuer,
+        algorithms=None if server is None else server.token_endpoint_auth_signing_alg_values_supported,
+    )
     form = {**parameters, **identity}
     grant_type = form.pop("grant_type")
     repeated = [(name, item) for name, value in form.items() if not isinstance(value, str) for item in value]
@@ -230,7 +244,10 @@ def _shown(value: object, request: HTTPRequest, depth: int = 0) -> object:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Give the seconds that a server asks to wait (RFC 9110, section 10.2.3), at most five minutes."""
+    """Give the seconds that a server asks to wait (RFC 9110, section 10.2.3), at most five minutes.
+
+    IBM Video Streaming has no Retry-After but X-RateLimit-Reset, a moment in epoch seconds.
+    """
     value = headers.get("retry-after", "").strip()
     seconds = number(value)
     if seconds is None and value:
@@ -238,4 +255,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
         except (ValueError, TypeError, OverflowError):
             return None
+    if seconds is None and (reset := number(headers.get("x-ratelimit-reset"))) is not None:
+        seconds = reset - time.time()
     return None if seconds is None else min(max(seconds, 0.0), RETRY_AFTER_CAP)

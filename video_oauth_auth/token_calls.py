@@ -133,7 +133,7 @@ class TokenCalls:
     def _call(self, credential: ClientCredential, parameters: Parameters, attempt: Attempt) -> tuple[Token, float]:
         server = self._directory.current(attempt.via, attempt.budget)
         method = authentication_method(self._client, server)
-        request = token_request(server.token_endpoint or "", credential, method, parameters)
+        request = token_request(server.token_endpoint or "", credential, method, parameters, server=server)
         attempt.grant_type = str(parameters["grant_type"])
         issued_at, sent_at = time.time(), now()
         response = transport.send(request, via=attempt.via, budget=attempt.budget)

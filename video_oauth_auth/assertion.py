@@ -1,0 +1,107 @@
+"""Client assertions (RFC 7523, section 2.2): a client proves who it is with a signature instead of its secret.
+
+Signed by Authlib and joserfc, with a fresh `jti` each time: an assertion is never sent twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import ConfigurationError, cleaned
+
+__all__ = ["ASSERTION_TYPE", "PrivateKey", "checked_key", "signed_assertion"]
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+LIFETIME = 60  # seconds; a server needs it for this one call
+
+PrivateKey = str | Mapping[str, Any]
+
+# What a key of this kind can sign with, in the order of preference where the server does not say.
+_ALGORITHMS = {
+    "RSA": ("RS256", "PS256", "RS384", "PS384", "RS512", "PS512"),
+    "P-256": ("ES256",),
+    "P-384": ("ES384",),
+    "P-521": ("ES512",),
+    "Ed25519": ("EdDSA", "Ed25519"),
+    "oct": ("HS256", "HS384", "HS512"),
+}
+
+
+def checked_key(private_key: object) -> PrivateKey:
+    """Give a private key back if assertions can be signed with it.
+
+    Args:
+        private_key: PEM text (PKCS 8 or the traditional forms, not encrypted), or a JWK as a mapping.
+
+    Raises:
+        ConfigurationError: it is none, or a public or symmetric one.
+    """
+    if not isinstance(private_key, str | Mapping):
+        raise ConfigurationError(f"private_key is PEM text or a JWK mapping, not {type(private_key).__name__}")
+    _asymmetric(private_key)
+    return private_key
+
+
+def signed_assertion(
+    *, client_id: str, audience: str, key: PrivateKey | None, secret: str | None, supported: tuple[str, ...] | None
+) -> str:
+    """Sign one assertion.
+
+    Args:
+        client_id: who signs.
+        audience: the issuer, or the token endpoint where no issuer is known.
+        key: the private key, for `private_key_jwt`.
+        secret: the client secret, for `client_secret_jwt`.
+        supported: the algorithms that the server names; None where it does not say.
+
+    Raises:
+        ConfigurationError: the server supports none that this key can do.
+    """
+    from authlib.oauth2.rfc7523.assertion import sign_jwt_bearer_assertion
+
+    signer = _symmetric(secret or "") if key is None else _asymmetric(key)
+    header = {"alg": _algorithm(signer, supported), "typ": "JWT"}
+    if signer.kid:
+        header["kid"] = signer.kid
+    assertion: str = sign_jwt_bearer_assertion(
+        signer, issuer=client_id, subject=client_id, audience=audience, header=header, expires_in=LIFETIME
+    )
+    return assertion
+
+
+def _algorithm(signer: Any, supported: tuple[str, ...] | None) -> str:
+    wanted = signer.dict_value.get("alg")
+    kind = getattr(signer, "curve_name", None) or signer.key_type
+    possible = (wanted,) if wanted else _ALGORITHMS.get(kind, ())
+    for algorithm in possible:
+        if supported is None or algorithm in supported:
+            return str(algorithm)
+    raise ConfigurationError(
+        f"a key of kind {kind} can sign with {', '.join(possible) or 'nothing that is known here'}; "
+        f"the server supports {cleaned(', '.join(supported or ()))}"
+    )
+
+
+def _asymmetric(key: PrivateKey) -> Any:
+    from joserfc import jwk
+    from joserfc.errors import InvalidKeyTypeError
+
+    failure = "it is a public or symmetric key"
+    for kind in ("RSA", "EC", "OKP"):
+        try:
+            signer: Any = jwk.import_key(key if isinstance(key, str) else dict(key), kind)
+        except InvalidKeyTypeError:
+            continue
+        except Exception as error:  # noqa: BLE001 - joserfc and cryptography have many; their texts may hold the key
+            failure = type(error).__name__
+            break
+        if signer.is_private:
+            return signer
+    raise ConfigurationError(f"private_key cannot be used for signing: {failure}")
+
+
+def _symmetric(secret: str) -> Any:
+    from joserfc import jwk
+
+    return jwk.OctKey.import_key(secret)
