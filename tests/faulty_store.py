@@ -1,14 +1,14 @@
-"""A store that fails or hangs as told, over one that works."""
+"""A store that fails or hangs as told."""
 
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from video_oauth_auth import MemoryStore, StoreKey, Token
-from video_oauth_auth.stores import Entry
+from video_oauth_auth import StoreKey, Token
 
 Step = Literal["load", "lock", "read", "save", "delete", "unlock"]
 
@@ -32,17 +32,18 @@ class FaultyStore:
     """Does what a store does, except where it was told to fail or to hang.
 
     Attributes:
-        steps: what was done, in order: `load`, `lock`, `save`, `delete`, `unlock`.
-        inside: the store that works; what it has survives every failure.
+        tokens: what it keeps; may be changed without the lock, as by a sibling that ignores it.
+        steps: what was asked of it, in order.
     """
 
     def __init__(self) -> None:
-        self.inside = MemoryStore()
+        self.tokens: dict[StoreKey, Token] = {}
         self.steps: list[Step] = []
-        self._failures: dict[Step, Exception] = {}
+        self._locks: defaultdict[StoreKey, threading.Lock] = defaultdict(threading.Lock)
+        self._failures: dict[Step, BaseException] = {}
         self._gates: dict[Step, Gate] = {}
 
-    def fail(self, step: Step, error: Exception) -> None:
+    def fail(self, step: Step, error: BaseException) -> None:
         """Let this step fail from now on."""
         self._failures[step] = error
 
@@ -55,7 +56,8 @@ class FaultyStore:
         """Work from now on."""
         self._failures.clear()
 
-    def _step(self, step: Step) -> None:
+    def step(self, step: Step) -> None:
+        """Come to this step: fail or hang, if told so."""
         self.steps.append(step)
         if gate := self._gates.pop(step, None):
             gate.pass_through()
@@ -63,34 +65,40 @@ class FaultyStore:
             raise self._failures[step]
 
     def load(self, key: StoreKey) -> Token | None:
-        self._step("load")
-        return self.inside.load(key)
+        self.step("load")
+        return self.tokens.get(key)
 
     @contextmanager
-    def transaction(self, key: StoreKey, *, timeout: float) -> Iterator[Entry]:
-        self._step("lock")
-        with self.inside.transaction(key, timeout=timeout) as entry:
-            yield _FaultyEntry(entry, self)
-        self._step("unlock")
+    def transaction(self, key: StoreKey, *, timeout: float) -> Iterator[FaultyEntry]:
+        self.step("lock")
+        if not self._locks[key].acquire(timeout=timeout):
+            raise TimeoutError
+        try:
+            yield FaultyEntry(self, key)
+            self.step("unlock")
+        finally:
+            self._locks[key].release()
 
     def entries(self) -> list[StoreKey]:
-        return self.inside.entries()
+        return list(self.tokens)
 
 
-class _FaultyEntry:
-    def __init__(self, inside: Entry, store: FaultyStore) -> None:
-        self._inside = inside
+class FaultyEntry:
+    """The entry of a faulty store."""
+
+    def __init__(self, store: FaultyStore, key: StoreKey) -> None:
         self._store = store
+        self._key = key
 
     @property
     def token(self) -> Token | None:
-        self._store._step("read")
-        return self._inside.token
+        self._store.step("read")
+        return self._store.tokens.get(self._key)
 
     def save(self, token: Token) -> None:
-        self._store._step("save")
-        self._inside.save(token)
+        self._store.step("save")
+        self._store.tokens[self._key] = token
 
     def delete(self) -> None:
-        self._store._step("delete")
-        self._inside.delete()
+        self._store.step("delete")
+        self._store.tokens.pop(self._key, None)
