@@ -13,8 +13,11 @@ from .errors import (
     StoreError,
     TransportError,
 )
-from .grants import ClientCredentials, Grant, ResourceOwnerPassword
+from .grants import AuthorizationCode, ClientCredentials, Grant, ResourceOwnerPassword
 from .providers.brightcove import BrightcoveAuth
+from .providers.cidaas import CidaasAuth
+from .providers.ibm_video_streaming import IBMVideoStreamingAuth
+from .providers.movingimage import MovingimageAuth
 from .reporting import Status
 from .server import AuthorizationServer
 from .source import TokenProvider, TokenSource
@@ -22,15 +25,19 @@ from .stores import MemoryStore, StoreKey, TokenStore
 from .token import Token
 
 __all__ = [
+    "AuthorizationCode",
     "AuthorizationServer",
     "BrightcoveAuth",
+    "CidaasAuth",
     "ClientCredentials",
     "ConfigurationError",
     "Grant",
+    "IBMVideoStreamingAuth",
     "InsecureTransportError",
     "InvalidResponseError",
     "LoginRequired",
     "MemoryStore",
+    "MovingimageAuth",
     "OAuth2Auth",
     "OAuthClient",
     "OAuthError",

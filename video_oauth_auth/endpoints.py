@@ -72,7 +72,8 @@ def grant_parameters(grant: Grant) -> Parameters:
 def refresh_parameters(refresh_token: str, grant: Grant | None) -> Parameters:
     """Give the form parameters of a refresh (RFC 6749, section 6); the scope stays that of the grant."""
     target = {} if grant is None else {name: value for name, value in _target(grant).items() if name != "scope"}
-    return {"grant_type": "refresh_token", "refresh_token": refresh_token, **target}
+    more: Mapping[str, str] = getattr(grant, "refresh_extra", {})
+    return {"grant_type": "refresh_token", "refresh_token": refresh_token, **target, **more}
 
 
 def _target(grant: Grant) -> Parameters:

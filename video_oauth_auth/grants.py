@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from .errors import ConfigurationError
 
-__all__ = ["ClientCredentials", "Grant", "ResourceOwnerPassword"]
+__all__ = ["AuthorizationCode", "ClientCredentials", "Grant", "ResourceOwnerPassword"]
 
 # Parameters that the library itself sets: an extra of the same name would send them twice.
 _RESERVED = frozenset(
@@ -100,6 +100,29 @@ class ClientCredentials(_Request):
 
     def parameters(self) -> Mapping[str, str]:
         return {}
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationCode(_Request):
+    """A person signs in (RFC 6749, section 4.1); their tokens are then refreshed as long as the server allows.
+
+    Args:
+        redirect_uri: where the authorization server sends the browser back to.
+        scope: the scope, separated by blanks.
+        resource: one or several resource URIs (RFC 8707).
+        audience: the audience, for servers that want one.
+        extra: further form parameters.
+        refresh_extra: further form parameters of each refresh, for servers that want some there.
+    """
+
+    redirect_uri: str | None = field(default=None, kw_only=False)
+    refresh_extra: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
+
+    grant_type: ClassVar[str] = "authorization_code"
+    needs_person: ClassVar[bool] = True
+
+    def parameters(self) -> Mapping[str, str]:
+        return {} if self.redirect_uri is None else {"redirect_uri": self.redirect_uri}
 
 
 @dataclass(frozen=True, slots=True)

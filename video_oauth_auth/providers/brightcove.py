@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self
+from collections.abc import Callable
+from typing import Any, Self, Unpack
 
-from ..auth import OAuth2Auth
 from ..client import OAuthClient
 from ..errors import ConfigurationError
-from ..events import Event
-from ..grants import ClientCredentials, Grant
+from ..grants import ClientCredentials
 from ..server import AuthorizationServer
-from ..source import TokenSource
-from ..stores import TokenStore
-from ..token import Token
 from .environment import Environment
+from .platform import PlatformAuth, Settings, check_grant
 
 __all__ = ["BrightcoveAuth"]
 
 
-class BrightcoveAuth(OAuth2Auth):
+class BrightcoveAuth(PlatformAuth):
     """Auth for the Brightcove APIs: client credentials, tokens of 300 seconds, no refresh token.
 
     Args:
         client_id: the client id of the API credential.
         client_secret: its secret, or a callable that returns it.
         credentials: instead of both, a callable that returns the pair, asked at each grant.
-        grant: another grant than client credentials.
-        server: another token endpoint than Brightcove's.
-        origins: other origins than `ORIGINS`.
-        insecure_origins: origins that may be used without TLS.
         scope: Brightcove knows none; for a proxy that does.
-        store: where tokens are shared; private memory if not given.
-        token: a token to begin with.
-        renew_ahead: seconds before its end from which a token is renewed, at most a fifth of its life.
-        token_timeout: seconds that a renewal may take.
-        http_client: whose transports, TLS and proxy settings the token calls use.
         token_endpoint_auth_method: `client_secret_basic` if not given.
-        on_event: called with each event.
+        settings: `grant`, `server`, `origins`, `insecure_origins`, `store`, `token`, `renew_ahead`, `token_timeout`,
+            `http_client`, `on_event`, as everywhere.
 
     Raises:
         ConfigurationError: arguments are missing or contradict each other.
@@ -80,43 +68,24 @@ class BrightcoveAuth(OAuth2Auth):
         client_secret: str | Callable[[], str] | None = None,
         *,
         credentials: Callable[[], tuple[str, str]] | None = None,
-        grant: Grant | None = None,
-        server: AuthorizationServer | str | None = None,
-        origins: Iterable[str] | None = None,
-        insecure_origins: Iterable[str] = (),
         scope: str | None = None,
-        store: TokenStore | None = None,
-        token: Token | Mapping[str, Any] | str | None = None,
-        renew_ahead: float = 60.0,
-        token_timeout: float = 30.0,
-        http_client: object | None = None,
         token_endpoint_auth_method: str | None = None,
-        on_event: Callable[[Event], object] | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
         if credentials is None and (client_id is None or client_secret is None):
             raise ConfigurationError("BrightcoveAuth needs client_id and client_secret, or credentials=")
-        if grant is not None and scope is not None:
-            raise ConfigurationError("give the scope to the grant, not beside it")
-        insecure_origins = tuple(insecure_origins)
-        source = TokenSource(
-            server or self.SERVER,
-            OAuthClient(
+        check_grant(settings, scope=scope)
+        super().__init__(
+            server=self.SERVER,
+            client=OAuthClient(
                 client_id,
                 client_secret,
                 credentials=credentials,
                 token_endpoint_auth_method=token_endpoint_auth_method,
             ),
-            grant or ClientCredentials(scope=scope),
-            store=store,
-            token=token,
-            renew_ahead=renew_ahead,
-            token_timeout=token_timeout,
-            http_client=http_client,
-            insecure_origins=insecure_origins,
-            on_event=on_event,
-        )
-        super().__init__(
-            source, origins=self.ORIGINS if origins is None else origins, insecure_origins=insecure_origins
+            grant=ClientCredentials(scope=scope),
+            origins=self.ORIGINS,
+            settings=settings,
         )
 
     @classmethod

@@ -10,6 +10,8 @@ from ..errors import ConfigurationError
 
 __all__ = ["Environment"]
 
+Secret = str | Callable[[], str]
+
 
 class Environment:
     """Reads variables that begin with a prefix and notes the missing ones.
@@ -22,25 +24,37 @@ class Environment:
         self._prefix = prefix
         self._missing: list[str] = []
 
-    def text(self, name: str) -> str:
+    def has(self, name: str) -> bool:
+        return bool(os.environ.get(self._prefix + name, "").strip())
+
+    def text(self, name: str, *, required: bool = True) -> str:
         """Give a variable's value; an empty one counts as missing."""
         value = os.environ.get(self._prefix + name, "").strip()
-        if not value:
+        if required and not value:
             self._missing.append(self._prefix + name)
         return value
 
-    def secret(self, name: str) -> str | Callable[[], str]:
+    def secret(self, name: str, *, required: bool = True) -> Secret:
         """Give a secret, or a callable that reads it from the file that `..._FILE` names, at each token call."""
-        value = os.environ.get(self._prefix + name, "").strip()
-        path = os.environ.get(f"{self._prefix}{name}_FILE", "").strip()
+        value, path = self.text(name, required=False), self.text(f"{name}_FILE", required=False)
         if value and path:
             raise ConfigurationError(f"{self._prefix}{name} and {self._prefix}{name}_FILE are both set: keep one")
         if path:
             _read(path)
             return lambda: _read(path)
-        if not value:
+        if required and not value:
             self._missing.append(f"{self._prefix}{name} (or {self._prefix}{name}_FILE)")
         return value
+
+    def text_or_file(self, name: str) -> str:
+        """Give a secret as text, read now."""
+        secret = self.secret(name)
+        return secret() if callable(secret) else secret
+
+    def client(self) -> tuple[str, Secret | None, str | None]:
+        """Give `CLIENT_ID`, `CLIENT_SECRET` and `REDIRECT_URI`; the secret may be missing beside a redirect URI."""
+        redirect_uri = self.text("REDIRECT_URI", required=False) or None
+        return self.text("CLIENT_ID"), self.secret("CLIENT_SECRET", required=redirect_uri is None) or None, redirect_uri
 
     def check(self) -> None:
         """Raise ConfigurationError if something was missing."""
