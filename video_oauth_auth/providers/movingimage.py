@@ -21,9 +21,9 @@ ANONYMOUS = "anonymous"  # the vendor's public client for scripts
 class MovingimageAuth(PlatformAuth):
     """Auth for the movingimage API: tokens of 300 seconds, refresh tokens of an hour that each use renews.
 
-    With `username` and `password` the password grant is used, as the vendor offers it for scripts with the public client
-    `anonymous`; after the end of a session it is asked again. Else a person has to sign in, or the tokens come from
-    elsewhere (`token=`, `source.set()`), and the end of the session is a `LoginRequired`.
+    With `username` and `password` the password grant is used, as the vendor offers it for scripts with the public
+    client `anonymous`; after the end of a session it is asked again. Else a person has to sign in, or the tokens come
+    from elsewhere (`token=`, `source.set()`), and the end of the session is a `LoginRequired`.
 
     Args:
         client_id: the client id from movingimage; without one the public client `anonymous`.
@@ -48,7 +48,7 @@ class MovingimageAuth(PlatformAuth):
 
     API_URL = "https://api.video-cdn.net/v1/"
     ORIGINS = ("https://api.video-cdn.net",)
-    hint = "movingimage says 401 for wrong credentials too, with an HTML page: check that the user may use this VideoManager."
+    hint = "movingimage says 401 for wrong credentials too: check that the user may use this VideoManager."
 
     def __init__(
         self,
