@@ -1,0 +1,180 @@
+"""`make demo` shows what it says, and says so if it does not."""
+
+import importlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from video_oauth_auth import BrightcoveAuth, OAuth2Auth, Token
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")  # the demo sets both; now they are put back afterwards
+    return importlib.import_module
+
+
+@pytest.fixture
+def figures(module: Callable[[str], Any]) -> Any:
+    """Figures of a run in which all went well."""
+    figures = module("demo_parts.figures")
+    client = figures.ClientFigures(name="requests", requests=20, failures=0, replays=5, uploads=5, intact=5)
+    return figures.Figures(
+        clients=(client, replace(client, name="httpx")),
+        films=10,
+        served=50,
+        token_calls=7,
+        expiries=3,
+        revocations=3,
+        crowd=4,
+        crowd_replays=4,
+        crowd_token_calls=1,
+        tokens_elsewhere=0,
+        seconds=7.0,
+    )
+
+
+def test_the_demo_shows_expiry_revocation_and_uploads_and_succeeds() -> None:
+    environment = {**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
+    environment.pop("FORCE_COLOR", None)
+    run = subprocess.run(
+        [sys.executable, EXAMPLES / "demo.py"], env=environment, capture_output=True, encoding="utf-8", timeout=60
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = run.stdout.splitlines()
+    rows = {line[2:16].strip(): line[16:].split() for line in lines[lines.index(next(rule(lines))) :]}
+    for client, films in {"requests": 16, "httpx": 4, "httpx async": 8, "httpx2": 4, "httpx2 async": 8}.items():
+        requests, failures, _, uploads, intact = map(int, rows[client])
+        assert (requests > uploads, failures, uploads, intact) == (True, 0, films, films)
+    assert "  ✓ 0 tokens seen by the storage, which is another origin" in lines
+    assert any("↻ 307 → 200" in line for line in lines)  # an upload was replayed, and redirected to another origin
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in run.stdout  # no colours where nobody sees them
+    assert "access-" not in run.stdout  # what every token of the server begins with
+
+
+def rule(lines: list[str]) -> Any:
+    return (line for line in lines if line.startswith("What it came to"))
+
+
+def test_a_terminal_that_cannot_show_all_characters_is_no_failure(
+    module: Callable[[str], Any], figures: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo, output = module("demo"), io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="ascii"))
+    monkeypatch.setattr(demo, "run", lambda board: figures)
+    assert demo.main() == 0
+    sys.stdout.flush()
+    assert b"  ? 0 of 40 requests failed" in output.getvalue()
+
+
+def test_an_auth_object_that_never_renews_makes_the_demo_fail(
+    module: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class OneToken:
+        """Fetches one token and sticks to it."""
+
+        def __init__(self, token: Token) -> None:
+            self.token = token
+
+        def get_token(self, *, rejected: object = None) -> Token:
+            return self.token
+
+        async def aget_token(self, *, rejected: object = None) -> Token:
+            return self.token
+
+    def auth_with_one_token(*arguments: Any, origins: list[str], **keywords: Any) -> OAuth2Auth:
+        source = BrightcoveAuth(*arguments, origins=origins, **keywords).source
+        return OAuth2Auth(OneToken(source.get_token()), origins=origins)
+
+    demo = module("demo")
+    monkeypatch.setattr(demo, "BrightcoveAuth", auth_with_one_token)
+    assert demo.main() == 1
+    out = capsys.readouterr().out
+    assert "Something is off." in out
+    assert "401" in out
+    assert "programs met an error" in out
+    assert "The programs noticed nothing." not in out
+
+
+def test_figures_as_they_should_be_give_no_complaint(module: Callable[[str], Any], figures: Any) -> None:
+    assert list(module("demo_parts.figures").complaints(figures)) == []
+
+
+@pytest.mark.parametrize(
+    "off",
+    [
+        {"films": 11},
+        {"served": 49},
+        {"token_calls": 8},
+        {"token_calls": 6},
+        {"expiries": 2, "token_calls": 6},
+        {"revocations": 1, "token_calls": 5},
+        {"crowd_replays": 3},
+        {"crowd_token_calls": 2},
+        {"crowd_token_calls": 0},
+        {"tokens_elsewhere": 1},
+        {"clients": ()},
+    ],
+    ids=str,
+)
+def test_any_figure_that_is_off_is_a_complaint(
+    module: Callable[[str], Any], figures: Any, off: dict[str, object]
+) -> None:
+    assert list(module("demo_parts.figures").complaints(replace(figures, **off)))
+
+
+@pytest.mark.parametrize(
+    "off", [{"failures": 1}, {"uploads": 4, "intact": 4}, {"intact": 4}, {"requests": 19}, {"replays": 4}], ids=str
+)
+def test_any_figure_of_a_client_that_is_off_is_a_complaint(
+    module: Callable[[str], Any], figures: Any, off: dict[str, int]
+) -> None:
+    first, second = figures.clients
+    wrong = replace(figures, clients=(replace(first, **off), second))
+    assert list(module("demo_parts.figures").complaints(wrong))
+
+
+def test_an_http_client_that_did_nothing_is_a_complaint(module: Callable[[str], Any], figures: Any) -> None:
+    idle = replace(figures.clients[0], name="idle", requests=0, replays=0, uploads=0, intact=0)
+    wrong = replace(figures, clients=(*figures.clients, idle))
+    assert list(module("demo_parts.figures").complaints(wrong)) == ["an HTTP client uploaded nothing"]
+
+
+def test_a_complaint_is_shown_and_is_the_exit_status(
+    module: Callable[[str], Any], figures: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo = module("demo")
+    monkeypatch.setattr(demo, "run", lambda board: replace(figures, tokens_elsewhere=1))
+    assert demo.main() == 1
+    assert "1 requests carried a token to a foreign origin" in capsys.readouterr().out
+
+
+def test_a_token_or_secret_anywhere_in_a_request_to_the_storage_is_counted(module: Callable[[str], Any]) -> None:
+    import requests
+
+    from video_oauth_auth.testing import OAuthServer
+
+    count = module("demo_parts.count")
+    with OAuthServer.brightcove() as server:
+        token = server.issue_token()["access_token"]
+        url = f"{server.storage_url}/film"
+        requests.put(url, data=b"innocent", timeout=10)
+        assert count.tokens_elsewhere(server) == 0
+        requests.put(url, headers={"Authorization": f"Bearer {token}"}, timeout=10)
+        requests.put(f"{url}?access_token={token}", timeout=10)
+        requests.put(url, data=f"secret={server.client_secret}", timeout=10)
+        requests.get(server.foreign_url, headers={"X-Token": str(token)}, timeout=10)
+        assert count.tokens_elsewhere(server) == 4
