@@ -5,28 +5,19 @@ import asyncio
 import httpx
 import httpx2
 import pytest
-import respx
 import trio
 
-from video_oauth_auth import AuthorizationServer, OAuth2Auth, TransportError
-from video_oauth_auth.testing import CHALLENGES, Answer, Drop
+from video_oauth_auth.testing import CHALLENGES, Answer
 
-TOKEN_URL = "https://oauth.example.com/token"
-API = "https://api.example.com"
+FILM = bytes(range(256)) * 1000
 
 of_httpx = pytest.mark.parametrize("client", ["httpx", "httpx-async", "httpx2", "httpx2-async"], indirect=True)
-of_plain_httpx = pytest.mark.parametrize("client", ["httpx", "httpx-async"], indirect=True)
 both_modules = pytest.mark.parametrize("module", [httpx, httpx2], ids=["httpx", "httpx2"])
 
 
 @pytest.fixture
 def auth(oauth_server, auth_for):
     return auth_for(oauth_server)
-
-
-def mocked_auth(**settings):
-    server = AuthorizationServer(token_endpoint=TOKEN_URL)
-    return OAuth2Auth.client_credentials(server, "test-client", "test-client-secret", origins=[API], **settings)
 
 
 def revoke_known_token(send, server):
@@ -189,50 +180,6 @@ def test_one_request_object_can_be_sent_again_and_again(client, oauth_server, au
     assert states == ["live"] + ["revoked", "live"] * 3
 
 
-# Connections
-
-FILM = bytes(range(256)) * 1000
-PAGE = Answer(401, body="x" * 300_000)
-
-
-@pytest.mark.timeout(30)
-@of_httpx
-def test_a_pool_of_one_connection_is_enough_for_a_replay(client, oauth_server, auth):
-    with client.session(auth, limits=client.module.Limits(max_connections=1)) as send:
-        revoke_known_token(send, oauth_server)
-        oauth_server.challenge = PAGE
-        assert send("GET", f"{oauth_server.api_url}/me").status_code == 200
-        oauth_server.revoke_access_tokens()
-        assert send("GET", f"{oauth_server.api_url}/me").status_code == 200
-    assert len({request.connection for request in oauth_server.requests_to("api")}) == 1
-
-
-@pytest.mark.timeout(30)
-@of_httpx
-def test_a_pool_of_one_connection_is_free_again_after_a_renewal_that_failed(client, oauth_server, auth_for):
-    auth = auth_for(oauth_server, token_timeout=0.5)
-    with client.session(auth, limits=client.module.Limits(max_connections=1)) as send:
-        revoke_known_token(send, oauth_server)
-        oauth_server.challenge = PAGE
-        oauth_server.token_faults.always(Drop("before"))
-        with pytest.raises(TransportError):
-            send("GET", f"{oauth_server.api_url}/me")
-        oauth_server.token_faults.clear()
-        assert send("GET", f"{oauth_server.api_url}/me").status_code == 200
-
-
-@pytest.mark.timeout(30)
-@both_modules
-def test_a_pool_of_one_connection_serves_token_calls_too_where_the_client_is_the_http_client(
-    oauth_server, auth_for, module
-):
-    with module.Client(timeout=30, limits=module.Limits(max_connections=1)) as client:
-        client.auth = auth_for(oauth_server, http_client=client, token_timeout=5)
-        revoke_known_token(client.request, oauth_server)
-        oauth_server.challenge = PAGE
-        assert client.get(f"{oauth_server.api_url}/me").status_code == 200
-
-
 # trio
 
 
@@ -289,83 +236,13 @@ def test_a_hook_that_raises_on_401_in_trio_leads_to_a_new_token_too(oauth_server
     trio.run(main)
 
 
-# Mocks of the users' own tests
-
-
-def token_answers(module):
-    members = [{"access_token": f"token-{number}", "expires_in": 300} for number in (1, 2, 3)]
-    return [module.Response(200, json=each) for each in members]
-
-
-@of_plain_httpx
-def test_respx_sees_the_token_calls_and_the_replay(client):
-    with respx.mock() as mock:
-        token_call = mock.post(TOKEN_URL).mock(side_effect=token_answers(httpx))
-        api = mock.get(f"{API}/videos").mock(side_effect=[httpx.Response(401), httpx.Response(200, json=[1])])
-        assert client.send(mocked_auth(), "GET", f"{API}/videos").json() == [1]
-    assert (token_call.call_count, api.call_count) == (2, 2)
-    assert b"grant_type=client_credentials" in token_call.calls[0].request.content
-    assert api.calls[1].request.headers["Authorization"] == "Bearer token-2"
-
-
-@of_plain_httpx
-def test_pytest_httpx_sees_the_token_calls_and_the_replay(client, httpx_mock):
-    for number in (1, 2):
-        httpx_mock.add_response(url=TOKEN_URL, json={"access_token": f"token-{number}", "expires_in": 300})
-    httpx_mock.add_response(url=f"{API}/videos", status_code=401)
-    httpx_mock.add_response(url=f"{API}/videos", json=[1], match_headers={"Authorization": "Bearer token-2"})
-    assert client.send(mocked_auth(), "GET", f"{API}/videos").json() == [1]
-    assert len(httpx_mock.get_requests(url=TOKEN_URL)) == 2
-
-
-@of_httpx
-def test_a_mock_transport_sees_the_token_calls_of_the_client_that_has_it(client):
-    module = client.module
-    answers = iter(token_answers(module))
-    sent = []
-
-    def answer(request):
-        if str(request.url) == TOKEN_URL:
-            return next(answers)
-        sent.append(request.headers["Authorization"])
-        return module.Response(401 if len(sent) == 1 else 200, json=[1])
-
-    transport = module.MockTransport(answer)
-    with module.Client(transport=transport) as for_tokens:
-        auth = mocked_auth(http_client=for_tokens)
-        with client.session(auth, transport=transport) as send:
-            assert send("GET", f"{API}/videos").json() == [1]
-    assert sent == ["Bearer token-1", "Bearer token-2"]
-
-
-@pytest.mark.parametrize("module", [httpx, httpx2], ids=["httpx", "httpx2"])
-def test_an_app_behind_an_asgi_transport_is_replayed_too(oauth_server, auth, module):
-    """Users test their own web apps without a socket, while the tokens come from a real server."""
-    seen = []
-
-    async def app(scope, receive, send):
-        token = dict(scope["headers"])[b"authorization"]
-        seen.append(token)
-        status = 401 if len(seen) == 1 else 200
-        await send({"type": "http.response.start", "status": status, "headers": []})
-        await send({"type": "http.response.body", "body": b"ok"})
-
-    async def main():
-        transport = module.ASGITransport(app)
-        async with module.AsyncClient(transport=transport, auth=auth, base_url=oauth_server.api_url) as client:
-            assert (await client.get("/videos")).text == "ok"
-
-    asyncio.run(asyncio.wait_for(main(), 30))
-    assert len(set(seen)) == 2
-
-
 @both_modules
-def test_many_tasks_upload_while_tokens_are_revoked(oauth_server, auth, module):
+def test_many_tasks_upload_while_the_token_is_revoked(oauth_server, auth, module):
     async def main():
         async with module.AsyncClient(auth=auth, timeout=30) as client:
 
             async def upload(number):
-                if number % 40 == 20:
+                if number == 60:
                     oauth_server.revoke_access_tokens()
                 answer = await client.post(f"{oauth_server.api_url}/upload", content=FILM[number:])
                 return answer.json()["size"] == len(FILM) - number
