@@ -1,11 +1,25 @@
 """The server has spent the refresh token, and its answer never arrived: the worst moment of rotation."""
 
 import itertools
+import socketserver
+import threading
 import time
 
+import httpx
+import httpx2
 import pytest
+import requests
 
-from video_oauth_auth import LoginRequired, MemoryStore, TransportError, token_calls
+from video_oauth_auth import (
+    AuthorizationServer,
+    LoginRequired,
+    MemoryStore,
+    OAuthClient,
+    Token,
+    TokenSource,
+    TransportError,
+    token_calls,
+)
 from video_oauth_auth.testing import Answer, Drip, Drop
 
 from . import engine
@@ -162,3 +176,60 @@ def test_an_answer_that_comes_too_slowly_is_a_lost_answer(oauth_server, clock):
     clock.advance(16)
     assert source.get_token()
     assert len(set(presented(oauth_server))) == 1
+
+
+CUT = {
+    "inside the status line": b"HTTP/1.1 20",
+    "inside the headers": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Le",
+    "between headers and body": b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n",
+    "inside the body": b'HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{"access_token": "x", "refresh_tok',
+    "inside a chunk": b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5a\r\n{"access_token": "x", "refresh_tok',
+    "between two chunks": b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n13\r\n{"access_token":"x"\r\n',
+}
+
+
+class CuttingServer(socketserver.ThreadingTCPServer):
+    """Reads a request and answers with a part of an answer."""
+
+    daemon_threads = True
+
+    def __init__(self, part):
+        self.part = part
+        self.received = []
+        super().__init__(("127.0.0.1", 0), CutAnswer)
+
+    def __enter__(self):
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self.server_close()
+
+
+class CutAnswer(socketserver.StreamRequestHandler):
+    def handle(self):
+        length = 0
+        while (line := self.rfile.readline()).strip():
+            if line.lower().startswith(b"content-length:"):
+                length = int(line.split(b":")[1])
+        self.server.received.append(self.rfile.read(length))
+        self.wfile.write(self.server.part)
+
+
+@pytest.mark.parametrize("make", [requests.Session, httpx.Client, httpx2.Client], ids=["requests", "httpx", "httpx2"])
+@pytest.mark.parametrize("part", CUT.values(), ids=CUT)
+def test_an_answer_that_ends_early_is_a_lost_answer(make, part):
+    with CuttingServer(part) as server, make() as session:
+        source = TokenSource(
+            AuthorizationServer(token_endpoint=f"http://127.0.0.1:{server.server_address[1]}/token"),
+            OAuthClient("id", "secret"),
+            None,
+            token=Token(access_token="x", issued_at=0.0, expires_at=1.0, refresh_token="r"),
+            http_client=session,
+        )
+        for _ in range(5):
+            with pytest.raises(TransportError) as caught:
+                source.get_token()
+            assert caught.value.sent
+    assert len(server.received) == 3
