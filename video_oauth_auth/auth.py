@@ -1,7 +1,8 @@
 """OAuth2Auth: what requests, httpx and httpx2 call.
 
-The decisions stand once: `_judge` and `_judge_replay` for everybody, `_flow` for one request of httpx or httpx2, which
-`sync_auth_flow` and `async_auth_flow` only carry out; requests has its own two steps, `__call__` and its response hook.
+The decisions stand once: `_rejected` and `_judge_replay` for everybody, and `_flow` for one request of httpx or httpx2,
+which `sync_auth_flow` and `async_auth_flow` only carry out. requests has two steps of its own: `__call__`, and a
+response hook.
 """
 
 from __future__ import annotations
@@ -55,11 +56,13 @@ class _Wanted:
         request: whose token it will be.
         rejected: the token that got a 401, or None.
         patient: True if a stale token is not good enough: the request cannot be sent a second time.
+        response: the 401, to be read before anybody waits, so that its connection is free for the token call.
     """
 
     request: Any
-    rejected: Token | None
-    patient: bool
+    rejected: Token | None = None
+    patient: bool = False
+    response: Any = None
 
     @property
     def library(self) -> Library:
@@ -150,22 +153,24 @@ class OAuth2Auth(_Auth):
 
     # --- decisions ----------------------------------------------------------------------------------------------
 
-    def _judge(self, response: Any, sent: Token | None) -> bool:
-        """Tell whether this answer rejects the token that we sent with this very request."""
+    def _rejected(self, response: Any, sent: list[Token]) -> Token | None:
+        """Give the token that this answer rejects: one that we have sent, with this very request."""
         status: int = response.status_code
         if status not in (401, 403):
-            return False
+            return None
         request = response.request
         url = str(request.url)
         if not self._origins.holds(url):
             self._tell_withheld(url, status)
-            return False
-        if sent is None or request.headers.get("Authorization") != self._prefix + sent.access_token:
-            return False
+            return None
+        header = request.headers.get("Authorization")
+        token = next((token for token in sent if header == self._prefix + token.access_token), None)
+        if token is None:
+            return None
         if not renewal_may_help(status, response.headers.get("WWW-Authenticate") or "", self._scheme):
-            return False
+            return None
         self._tokens.reporter.emit(TokenRejected, origin=_origin(url))
-        return True
+        return token
 
     def _judge_replay(self, response: Any, token: Token) -> None:
         """Report how a replay with the newer token went."""
@@ -179,11 +184,14 @@ class OAuth2Auth(_Auth):
                 self.hint or "The client may lack a permission, or the API may want another audience or scope.",
             )
 
-    def _hidden_401(self, token: Token | None) -> None:
+    def _hidden_401(self, sent: list[Token]) -> None:
         """Look at what closed the flow: an event hook may have raised at a 401, which the flow then never sees."""
-        response = getattr(sys.exception(), "response", None)
-        if token is not None and response is not None and self._judge(response, token):
-            self._tokens.reject(token)
+        error = sys.exception()
+        while error is not None and getattr(error, "response", None) is None:
+            error = error.__cause__ or error.__context__
+        rejected = None if error is None else self._rejected(error.response, sent)  # type: ignore[attr-defined]
+        if rejected is not None:
+            self._tokens.reject(rejected)
 
     def _tell_withheld(self, url: str, status: int) -> None:
         origin = _origin(url)
@@ -211,28 +219,31 @@ class OAuth2Auth(_Auth):
                 f"an auth object was called with {type(request).__name__}: give it as auth= to requests, httpx or "
                 f"httpx2, and import httpx2 before the auth object is made"
             ) from None
-        token: Token | None = None
+        sent: list[Token] = []
         rewind: Rewind | None = None
         if self._origins.holds(url):
             rewind = requests_body(prepared)
-            token = self._tokens.fresh()
-            if token is None:
-                token = self._wait(_Wanted(prepared, None, patient=rewind is None))
+            token = self._tokens.fresh() or self._wait(_Wanted(prepared, patient=rewind is None))
             prepared.headers["Authorization"] = self._prefix + token.access_token
-        register("response", partial(self._on_requests_response, token, rewind))
+            sent.append(token)
+        register("response", partial(self._on_requests_response, sent, rewind))
         return request
 
-    def _on_requests_response(self, token: Token | None, rewind: Rewind | None, response: Any, **kwargs: Any) -> Any:
+    def _on_requests_response(self, sent: list[Token], rewind: Rewind | None, response: Any, **settings: Any) -> Any:
         """Look at an answer; requests calls this for each hop of a redirect."""
-        if response.status_code not in (401, 403) or not self._judge(response, token) or token is None:
+        rejected = self._rejected(response, sent)
+        if rejected is None:
             return response
+        response.content  # noqa: B018 - reads it, so that its connection is free for the token call
+        response.close()
         request = response.request
-        newer = self._wait(_Wanted(request, token, patient=False))
+        newer = self._wait(_Wanted(request, rejected))
         if request.body is None:  # a redirect has dropped the body
             rewind = requests_body(request)
-        if newer == token or rewind is None or not rewind():
+        if newer == rejected or rewind is None or not rewind():
             return response
-        again = resend(response, self._prefix + newer.access_token, kwargs)
+        sent[:] = [*sent[:1], newer]
+        again = resend(response, self._prefix + newer.access_token, settings)
         self._judge_replay(again, newer)
         return again
 
@@ -245,28 +256,30 @@ class OAuth2Auth(_Auth):
         the client closes the flow without one.
         """
         url = request.url
-        token: Token | None = None
+        sent: list[Token] = []
         rewind: Rewind | None = None
         if self._origins.holds_parts(url.scheme, url.raw_host.decode("ascii"), url.port):
             rewind = httpx_body(request)
-            token = self._tokens.fresh() or (yield _Wanted(request, None, patient=rewind is None))
+            token = self._tokens.fresh() or (yield _Wanted(request, patient=rewind is None))
             request.headers["Authorization"] = self._prefix + token.access_token
+            sent.append(token)
         response = yield request
         if response is None:
-            self._hidden_401(token)
+            self._hidden_401(sent)
             return
-        if not self._judge(response, token):
+        rejected = self._rejected(response, sent)
+        if rejected is None:
             return
         last = response.request
-        newer = yield _Wanted(last, token, patient=False)
+        newer = yield _Wanted(last, rejected, response=response)
         if last.stream is not request.stream:  # a redirect has dropped the body
             rewind = httpx_body(last)
-        if newer == token or rewind is None or not rewind():
+        if newer == rejected or rewind is None or not rewind():
             return
         last.headers["Authorization"] = self._prefix + newer.access_token
         again = yield last
         if again is None:
-            self._hidden_401(newer)
+            self._hidden_401([newer])
         else:
             self._judge_replay(again, newer)
 
@@ -277,6 +290,8 @@ class OAuth2Auth(_Auth):
         while step is not None:
             answer: Any = None
             if isinstance(step, _Wanted):
+                if step.response is not None:
+                    step.response.read()
                 answer = self._wait(step)
             else:
                 with suppress(GeneratorExit):  # it ends here, so that `_hidden_401` sees the exception behind it
@@ -290,6 +305,8 @@ class OAuth2Auth(_Auth):
         while step is not None:
             answer: Any = None
             if isinstance(step, _Wanted):
+                if step.response is not None:
+                    await step.response.aread()
                 answer = await self._await(step)
             else:
                 with suppress(GeneratorExit):

@@ -25,14 +25,17 @@ __all__ = [
 
 Origin = tuple[str, str, int]
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.%]+")
 _NOT_IN_A_URL = re.compile(r"[\x00-\x20\x7f<>\"\\^`{|}]")
 
 
 def origin_of(url: str) -> Origin | None:
     """Give scheme, host and port of a URL, or None where it has none."""
+    if _NOT_IN_A_URL.search(url):  # two parsers may find two different hosts in it
+        return None
     try:
         parts = urlsplit(url)
-        port = parts.port or _DEFAULT_PORTS[parts.scheme]
+        port = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
     except (ValueError, KeyError):
         return None
     return (parts.scheme, parts.hostname, port) if parts.hostname else None
@@ -74,7 +77,7 @@ class Origins:
         return url.startswith(self._prefixes) or origin_of(url) in self._members
 
     def holds_parts(self, scheme: str, host: str, port: int | None) -> bool:
-        return (scheme, host, port or _DEFAULT_PORTS.get(scheme, 0)) in self._members
+        return (scheme, host, _DEFAULT_PORTS.get(scheme, 0) if port is None else port) in self._members
 
     def __str__(self) -> str:
         return ", ".join(sorted(map(written, self._members)))
@@ -129,11 +132,14 @@ def _parsed(url: str, name: str, *, path: bool = False) -> Origin:
         raise ConfigurationError(f"{name}: {shown!r} is no URL ({cleaned(str(error))})") from None
     if parsed.scheme not in _DEFAULT_PORTS or not parsed.host:
         raise ConfigurationError(f"{name}: {shown!r} is no absolute URL; write it as https://host")
+    host = parsed.raw_host.decode("ascii")
+    if not _HOST.fullmatch(host) or (parsed.port is not None and not 0 < parsed.port < 65536):
+        raise ConfigurationError(f"{name}: {shown!r} is no host and port to send a secret to; wildcards are not known")
     if parsed.userinfo or parsed.fragment or "#" in url:
         raise ConfigurationError(f"{name}: {shown!r} must not hold user information or a fragment")
     if not path and (parsed.path not in ("", "/") or parsed.query or "?" in url):
         raise ConfigurationError(f"{name}: {shown!r} has a path; an origin is scheme, host and port only")
-    return parsed.scheme, parsed.raw_host.decode("ascii"), parsed.port or _DEFAULT_PORTS[parsed.scheme]
+    return parsed.scheme, host, parsed.port or _DEFAULT_PORTS[parsed.scheme]
 
 
 def _check_secure(origin: Origin) -> None:

@@ -90,11 +90,11 @@ def httpx_body(request: Any) -> Rewind | None:
         content = getattr(stream, "_stream", None)
         return _always if isinstance(content, list | tuple) else _file(content)
     if name == "MultipartStream":
-        # It goes back to the beginning of each file by itself: they only have to be able to.
         fields = getattr(stream, "fields", None)
         contents = [None] if fields is None else [getattr(field, "file", b"") for field in fields]
-        if all(isinstance(content, bytes | str) or _file(content) for content in contents):
-            return _always
+        rewinds = [_always if isinstance(content, bytes | str) else _file(content) for content in contents]
+        if all(rewinds):
+            return lambda: all(rewind() for rewind in rewinds if rewind)
     return None
 
 
@@ -121,19 +121,14 @@ def resend(response: Any, authorization: str, settings: dict[str, Any]) -> Any:
     """Send a requests request once more, the way that requests' own digest authentication does it.
 
     Args:
-        response: the answer to the first try; it stays readable and goes into the new one's history.
+        response: the answer to the first try, read and closed; it goes into the new one's history.
         authorization: the new header.
         settings: what the hook got: stream, timeout, verify, cert, proxies.
     """
     from requests.cookies import extract_cookies_to_jar
 
-    request = response.request
-    first = request.copy()
-    response.content  # noqa: B018 - reads it, which gives the connection back
-    response.close()
-    # The request itself gets the new header, so that a redirect which follows copies that one.
+    request = response.request.copy()
     request.headers["Authorization"] = authorization
-    response.request = first
     extract_cookies_to_jar(request._cookies, request, response.raw)
     request.prepare_cookies(request._cookies)
     started = time.perf_counter()
@@ -141,4 +136,8 @@ def resend(response: Any, authorization: str, settings: dict[str, Any]) -> Any:
     again.elapsed = datetime.timedelta(seconds=time.perf_counter() - started)
     again.history.append(response)
     again.request = request
+    if again.is_redirect:
+        # What follows is copied from the first try's request. It gets the new header; the 401 keeps the old one.
+        response.request, first = response.request.copy(), response.request
+        first.headers["Authorization"] = authorization
     return again

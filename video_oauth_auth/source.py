@@ -322,17 +322,19 @@ class TokenSource:
     def replayed(self, token: Token, *, accepted: bool) -> bool:
         """Take note of a replay's answer; tell whether it is the first sign that renewing does not help."""
         with self._lock:
-            if accepted:
-                return self._rejections.accepted()
-            return self._rejections.refused(token.access_token, now())
+            return self._rejections.accepted() if accepted else self._refused(token)
 
     def reject(self, token: Token) -> None:
         """Take note of a 401 that could not be answered: the next caller gets a newer token."""
         with self._lock:
-            self._rejections.refused(token.access_token, now())
-            held = self._held
-            if held is not None and held.token == token and not self._rejections.paused(now()):
-                self._held = replace(held, fresh_until=-math.inf, suspect=True)
+            self._refused(token)
+
+    def _refused(self, token: Token) -> bool:
+        first_futile = self._rejections.refused(token.access_token, now())
+        held = self._held
+        if held is not None and held.token == token and not self._rejections.paused(now()):
+            self._held = replace(held, fresh_until=-math.inf, suspect=True)
+        return first_futile
 
     # --- by hand ------------------------------------------------------------------------------------------------
 
