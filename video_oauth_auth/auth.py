@@ -213,8 +213,8 @@ class OAuth2Auth(_Auth):
         """Let requests prepare its request: requests calls this."""
         prepared: Any = request
         try:
-            register, url = prepared.register_hook, prepared.url
-        except AttributeError:
+            hooks, url = prepared.hooks["response"], prepared.url
+        except (AttributeError, KeyError, TypeError):
             raise ConfigurationError(
                 f"an auth object was called with {type(request).__name__}: give it as auth= to requests, httpx or "
                 f"httpx2, and import httpx2 before the auth object is made"
@@ -225,8 +225,8 @@ class OAuth2Auth(_Auth):
             rewind = requests_body(prepared)
             token = self._tokens.fresh() or self._wait(_Wanted(prepared, patient=rewind is None))
             prepared.headers["Authorization"] = self._prefix + token.access_token
-            sent.append(token)
-        register("response", partial(self._on_requests_response, sent, rewind))
+            sent = [token]
+        hooks.append(partial(self._on_requests_response, sent, rewind))
         return request
 
     def _on_requests_response(self, sent: list[Token], rewind: Rewind | None, response: Any, **settings: Any) -> Any:
@@ -262,7 +262,7 @@ class OAuth2Auth(_Auth):
             rewind = httpx_body(request)
             token = self._tokens.fresh() or (yield _Wanted(request, patient=rewind is None))
             request.headers["Authorization"] = self._prefix + token.access_token
-            sent.append(token)
+            sent = [token]
         response = yield request
         if response is None:
             self._hidden_401(sent)
