@@ -7,8 +7,6 @@ import pytest
 
 from video_oauth_auth import BrightcoveAuth, ClientCredentials, ConfigurationError, MemoryStore
 
-TOKEN_ENDPOINT = "https://oauth.brightcove.com/v4/access_token"
-
 
 def test_credentials_are_asked_at_each_grant(brightcove_server):
     asked = []
@@ -38,7 +36,7 @@ def test_credentials_are_asked_at_each_grant(brightcove_server):
         {"client_id": "id", "client_secret": "an-invented-secret", "grant": ClientCredentials},
         {"client_id": "id", "client_secret": "an-invented-secret", "origins": []},
         {"client_id": "id", "client_secret": "an-invented-secret", "origins": "https://cms.api.brightcove.com"},
-        {"client_id": "id", "client_secret": "an-invented-secret", "server": TOKEN_ENDPOINT},
+        {"client_id": "id", "client_secret": "an-invented-secret", "server": 7},
         {"client_id": "id", "client_secret": "an-invented-secret", "renew_ahead": -1},
         {"client_id": "id", "client_secret": "an-invented-secret", "token_timeout": 0},
         {"client_id": "id", "client_secret": "an-invented-secret", "token": 7},
