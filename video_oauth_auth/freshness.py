@@ -54,7 +54,7 @@ def _held(token: Token, since: float, renew_ahead: float) -> Held:
     if token.expires_at is None:
         return Held(token, math.inf, math.inf)
     lifetime = token.expires_at - token.issued_at
-    if lifetime > TEN_YEARS:
+    if not 0 <= lifetime <= TEN_YEARS:
         lifetime = 0.0  # milliseconds taken for seconds, or a broken entry
     ahead = min(renew_ahead, lifetime / 5) * random.uniform(0.9, 1.0)  # noqa: S311 - so that a fleet is not in step
     return Held(token, since + lifetime - ahead, since + lifetime)

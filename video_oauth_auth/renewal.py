@@ -116,15 +116,14 @@ class Renewer:
             if adopted := self._adopt(self._load(), attempt):
                 return adopted
             try:
-                entry = self._lock(stack, attempt)
+                locked = self._lock(stack, attempt)
             except TimeoutError:
                 return None
             except StoreError as error:
                 return self._without_store(error, attempt)
-            return entry if isinstance(entry, Token) else self._renew_locked(entry, attempt)
+            return locked if isinstance(locked, Token) else self._renew_locked(*locked, attempt)
 
-    def _renew_locked(self, entry: Entry, attempt: Attempt) -> Token:
-        stored = entry.token
+    def _renew_locked(self, entry: Entry, stored: Token | None, attempt: Attempt) -> Token:
         if token := self._adopt(stored, attempt) or self._save_again(stored, entry, attempt):
             return token
         base = attempt.held.token if self._unsaved and attempt.held else stored
@@ -156,18 +155,14 @@ class Renewer:
         """
         with ExitStack() as stack:
             try:
-                manager = self._store.transaction(self._key, timeout=timeout)
-                entry = manager.__enter__()
-            except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
-                raise self._store_error("locked", error) from None
-            stack.callback(self._unlock, manager)
-            stored = entry.token
+                entry, stored = self._enter(stack, timeout)
+            except TimeoutError:
+                raise StoreError(f"others held the lock of the stored token for {timeout:g} s") from None
+            if token is None:
+                self._delete(entry)
             self._seed = self._dead = self._unsaved = None
             self.calls.forget()
-            if token is None:
-                entry.delete()
-                return None
-            return self._save(hold(token, self._renew_ahead), stored, entry)
+            return None if token is None else self._save(hold(token, self._renew_ahead), stored, entry)
 
     # --- asking the server --------------------------------------------------------------------------------------
 
@@ -227,8 +222,8 @@ class Renewer:
             self._warn("read", error)
             return None
 
-    def _lock(self, stack: ExitStack, attempt: Attempt) -> Entry | Token:
-        """Take the entry's lock, or give the token that a sibling saved while we waited for it.
+    def _lock(self, stack: ExitStack, attempt: Attempt) -> tuple[Entry, Token | None] | Token:
+        """Take the entry's lock and read it, or give the token that a sibling saved while we waited.
 
         Raises:
             TimeoutError: the lock is taken, and nobody waits for us.
@@ -238,20 +233,29 @@ class Renewer:
         patience = now() + attempt.budget.remaining() / 2
         while True:
             try:
-                manager = self._store.transaction(self._key, timeout=LOCK_SLICE if attempt.waiters else 0.0)
-                entry = manager.__enter__()
+                return self._enter(stack, LOCK_SLICE if attempt.waiters else 0.0)
             except TimeoutError:
                 if not attempt.waiters:
                     raise
-            except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
-                raise self._store_error("locked", error) from None
-            else:
-                stack.callback(self._unlock, manager)
-                return entry
             if adopted := self._adopt(self._load(), attempt):
                 return adopted
             if now() > patience:
                 raise StoreError(f"others held the lock of the stored token for {attempt.budget.spent():.0f} s")
+
+    def _enter(self, stack: ExitStack, timeout: float) -> tuple[Entry, Token | None]:
+        failure: StoreError
+        try:
+            manager = self._store.transaction(self._key, timeout=timeout)
+            entry = manager.__enter__()
+            stack.callback(self._unlock, manager)
+            stored = entry.token
+        except TimeoutError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
+            failure = self._store_error("locked and read", error)
+        else:
+            return entry, stored
+        raise failure  # outside the handler: the store's own exception might hold the token
 
     def _unlock(self, manager: AbstractContextManager[Entry]) -> None:
         try:
@@ -296,11 +300,24 @@ class Renewer:
         self._unsaved = _Unsaved(held, replaces, delay)
         return replace(held, fresh_until=min(held.fresh_until, now() + delay))
 
+    def _delete(self, entry: Entry) -> None:
+        failure: StoreError
+        try:
+            return entry.delete()
+        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
+            failure = self._store_error("emptied", error)
+        raise failure
+
     def _without_store(self, error: StoreError, attempt: Attempt) -> Token:
         """Go on without the store where that spends no refresh token."""
+        self._warn("locked", error)
+        waiting = self._unsaved.held if self._unsaved else None
+        if self._seed is not None and attempt.reason == "first":
+            waiting = hold(self._seed, self._renew_ahead)
+        if waiting is not None and attempt.reason != "rejected" and now() < waiting.fresh_until:
+            return self._keep(waiting, self._unsaved.replaces if self._unsaved else None, None, attempt)
         if self._grant is None or self._grant.needs_person:
             raise error
-        self._warn("locked", error)
         return self._keep(self._ask(None, None, attempt), None, None, attempt)
 
     def _warn(self, what: str, error: Exception) -> None:

@@ -140,10 +140,9 @@ class TokenCalls:
         return read_token(response, request, issued_at=issued_at), sent_at
 
     def _pause(self, failed: TransportError | InvalidResponseError, tries: int, attempt: Attempt) -> None:
-        delay = failed.retry_after
-        if delay is None:
-            delay = min(FIRST_DELAY * 2 ** (tries - 1), LONGEST_DELAY) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
-        else:
+        delay = min(FIRST_DELAY * 2 ** (tries - 1), LONGEST_DELAY) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+        if failed.retry_after is not None:
+            delay = max(delay, failed.retry_after)
             self._not_before = now() + delay
         hopeless = isinstance(failed, InvalidResponseError) or failed.lasting
         if (hopeless and tries >= TRIES_WHEN_HOPELESS) or delay >= attempt.budget.remaining():

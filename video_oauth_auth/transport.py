@@ -95,7 +95,10 @@ def send(request: HTTPRequest, *, via: Via, budget: Budget) -> HTTPResponse:
     with connections(budget) as watched:
         exchange = _by_requests if via.library == "requests" else _by_httpx
         try:
-            return exchange(request, via, watched)
+            response = exchange(request, via, watched)
+            if not watched.ended:  # else what looks like an answer is what had come when the connection was shut down
+                return response
+            failure = _failed(TimeoutError(), request, watched)
         except OAuthError as error:
             failure = error.copied()
         except Exception as error:  # noqa: BLE001 - every library, adapter and mock has errors of its own
@@ -180,8 +183,11 @@ def _by_requests(request: HTTPRequest, via: Via, watched: Connections) -> HTTPRe
         )
         try:
             headers = {name.lower(): value for name, value in response.headers.items()}
-            chunks = response.raw.stream(65536, decode_content=False)
-            return HTTPResponse(status=response.status_code, headers=headers, body=_body(chunks, headers))
+            body = _body(response.raw.stream(65536, decode_content=False), headers)
+            if not body and not headers.keys() & {"content-length", "transfer-encoding"}:
+                # http.client takes the end of the connection for the end of the headers.
+                raise EOFError("the connection ended before the answer did")
+            return HTTPResponse(status=response.status_code, headers=headers, body=body)
         finally:
             response.close()
 
