@@ -130,7 +130,7 @@ class Renewer:
         if base is None and self._seed is not None:
             base = self._seed
             seeded = hold(base, self._renew_ahead)
-            if attempt.reason == "first" and seeded.fresh_until > now():
+            if attempt.reason == "first" and seeded.usable_until > now():
                 return self._keep(seeded, stored, entry, attempt)
         return self._keep(self._ask(base, stored, attempt), stored, entry, attempt)
 
@@ -311,11 +311,13 @@ class Renewer:
     def _without_store(self, error: StoreError, attempt: Attempt) -> Token:
         """Go on without the store where that spends no refresh token."""
         self._warn("locked", error)
-        waiting = self._unsaved.held if self._unsaved else None
+        unsaved = self._unsaved
+        if unsaved is not None and attempt.reason != "rejected" and now() < unsaved.held.fresh_until:
+            return self._keep(unsaved.held, unsaved.replaces, None, attempt)
         if self._seed is not None and attempt.reason == "first":
-            waiting = hold(self._seed, self._renew_ahead)
-        if waiting is not None and attempt.reason != "rejected" and now() < waiting.fresh_until:
-            return self._keep(waiting, self._unsaved.replaces if self._unsaved else None, None, attempt)
+            seeded = hold(self._seed, self._renew_ahead)
+            if now() < seeded.usable_until:
+                return self._keep(seeded, None, None, attempt)
         if self._grant is None or self._grant.needs_person:
             raise error
         return self._keep(self._ask(None, None, attempt), None, None, attempt)
