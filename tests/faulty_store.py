@@ -6,9 +6,12 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
-from video_oauth_auth import StoreKey, Token
+from video_oauth_auth import StoreKey, Token, TokenSource
+from video_oauth_auth.testing import OAuthServer
+
+from .engine import aged, source_of
 
 Step = Literal["load", "lock", "read", "save", "delete", "unlock"]
 
@@ -102,3 +105,15 @@ class FaultyEntry:
     def delete(self) -> None:
         self._store.step("delete")
         self._store.tokens.pop(self._key, None)
+
+
+class ForeignError(Exception):
+    """What a store of the user may raise; its text may hold anything."""
+
+
+def seeded(server: OAuthServer, store: FaultyStore, age: float, **settings: Any) -> TokenSource:
+    """Make a source that can only refresh, over a store that has its token."""
+    server.refresh_tokens = True
+    source = source_of(server, None, store=store, **settings)
+    store.tokens[source.key] = aged(server, age)
+    return source
