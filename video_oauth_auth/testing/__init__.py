@@ -1,8 +1,11 @@
 """An authorization server with a protected API on loopback, for tests of programs that use OAuth 2.0.
 
 `OAuthServer` issues and checks real tokens, misbehaves as told, and records what it received. The pytest
-plugin is `video_oauth_auth.testing.plugin`; importing this package does not import pytest.
+plugin is `video_oauth_auth.testing.plugin`, and `StoreContract` the tests that every token store passes;
+importing this package does not import pytest.
 """
+
+from typing import TYPE_CHECKING, Any
 
 from .answers import (
     Answer,
@@ -21,6 +24,9 @@ from .faults import Delay, Drip, Drop, Fault, FaultPlan, Hold, Mutate, with_memb
 from .recording import RecordedRequest
 from .server import OAuthServer
 from .storage import Upload
+
+if TYPE_CHECKING:
+    from .store_contract import StoreContract as StoreContract
 
 __all__ = [
     "CHALLENGES",
@@ -47,3 +53,14 @@ __all__ = [
     "with_members",
     "without",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "StoreContract":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import pytest
+
+    pytest.register_assert_rewrite(f"{__name__}.store_contract")  # so that a failure shows what was compared
+    from .store_contract import StoreContract
+
+    return StoreContract
