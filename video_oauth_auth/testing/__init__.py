@@ -14,15 +14,21 @@ from .answers import (
     html_page,
     json_answer,
     oversized,
+    rate_limited,
     redirect,
+    text_answer,
     too_many_requests,
     unavailable,
 )
 from .brightcove import BrightcoveServer
 from .challenges import CHALLENGES
+from .cidaas import CidaasServer
 from .faults import Delay, Drip, Drop, Fault, FaultPlan, Hold, Mutate, with_members, without
+from .ibm_video_streaming import IBMVideoStreamingServer
+from .movingimage import MovingimageServer
+from .oauth_server import OAuthServer
 from .recording import RecordedRequest
-from .server import OAuthServer
+from .server import LoopbackServer
 from .storage import Upload
 
 if TYPE_CHECKING:
@@ -32,12 +38,16 @@ __all__ = [
     "CHALLENGES",
     "Answer",
     "BrightcoveServer",
+    "CidaasServer",
     "Delay",
     "Drip",
     "Drop",
     "Fault",
     "FaultPlan",
     "Hold",
+    "IBMVideoStreamingServer",
+    "LoopbackServer",
+    "MovingimageServer",
     "Mutate",
     "OAuthServer",
     "RecordedRequest",
@@ -47,7 +57,9 @@ __all__ = [
     "html_page",
     "json_answer",
     "oversized",
+    "rate_limited",
     "redirect",
+    "text_answer",
     "too_many_requests",
     "unavailable",
     "with_members",

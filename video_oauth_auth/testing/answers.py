@@ -5,6 +5,8 @@ An `Answer` is also a fault: added to a plan, it is given *instead of* processin
 
 import gzip
 import json
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
@@ -51,6 +53,11 @@ def json_answer(status: int, value: object, headers: HeaderPairs = ()) -> Answer
     return Answer(status, headers=(("Content-Type", "application/json"), *headers), body=body)
 
 
+def text_answer(status: int, text: str) -> Answer:
+    """An answer in plain text, where a client may expect JSON."""
+    return Answer(status, headers=(("Content-Type", "text/plain; charset=utf-8"),), body=text)
+
+
 def redirect(status: int, url: str) -> Answer:
     """A redirect to this URL.
 
@@ -68,6 +75,18 @@ def too_many_requests(retry_after: float | str | None = None) -> Answer:
         retry_after: Seconds, or an HTTP date as text.
     """
     headers = () if retry_after is None else (("Retry-After", f"{retry_after}"),)
+    return json_answer(429, {"error": "too_many_requests"}, headers)
+
+
+def rate_limited(seconds: float, *, limit: int = 60) -> Answer:
+    """429 as IBM Video Streaming says it: no `Retry-After`, but the moment from which requests are served again.
+
+    Args:
+        seconds: How far ahead of now that moment is; it is told in whole epoch seconds, rounded up.
+        limit: How many requests are allowed, as told in `X-RateLimit-Limit`.
+    """
+    reset = math.ceil(time.time() + seconds)
+    headers = (("X-RateLimit-Limit", f"{limit}"), ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", f"{reset}"))
     return json_answer(429, {"error": "too_many_requests"}, headers)
 
 

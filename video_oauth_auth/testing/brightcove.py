@@ -5,20 +5,21 @@ references at https://apis.support.brightcove.com.
 """
 
 import itertools
-import re
 import threading
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 from .answers import Answer, json_answer
 from .api import Api, json_object
-from .challenges import ChallengeName
-from .recording import RecordedRequest
-from .server import OAuthServer
-from .settings import BASIC, Settings
+from .dialect import Dialect
+from .recording import RecordedRequest, Role
+from .routes import Route, Routes, query_of, whole_number
+from .server import LoopbackServer
+from .settings import BASIC, Challenge
+from .site import Site
 from .storage import Storage
 from .tokens import Ledger
 
@@ -37,13 +38,13 @@ def error(status: int, code: str, message: str) -> Answer:
 class BrightcoveApi(Api):
     """The CMS and ingest paths, over a catalogue of videos in memory; else the paths of `Api`."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, storage: Storage) -> None:
-        super().__init__(settings, ledger, storage)
+    def __init__(self, site: Site, ledger: Ledger, storage: Storage) -> None:
+        super().__init__(site, ledger, storage)
         self._lock = threading.Lock()  # guards the catalogue
         self._videos: dict[str, dict[str, dict[str, Any]]] = {}
         self._ids = itertools.count(FIRST_ID)
         self._jobs = itertools.count(1)
-        routes: list[tuple[str, str, Callable[..., Answer]]] = [
+        routes: list[Route] = [
             ("GET", rf"{ACCOUNT}/videos", self._list),
             ("POST", rf"{ACCOUNT}/videos", self._create),
             ("GET", rf"{ACCOUNT}/counts/videos", self._count),
@@ -51,21 +52,11 @@ class BrightcoveApi(Api):
             ("GET", rf"{VIDEO}/upload-urls/(?P<source>[^/]+)", self._upload_url),
             ("POST", rf"{VIDEO}/ingest-requests", self._ingest),
         ]
-        self._routes = [(method, re.compile(pattern), answer) for method, pattern, answer in routes]
+        self._routes = Routes(routes, error=_no_route)
 
     def resource(self, request: RecordedRequest) -> Answer:
         """The resource of this path, as Brightcove answers it."""
-        if not request.path.startswith("/v1/"):
-            return super().resource(request)
-        found = False
-        for method, pattern, answer in self._routes:
-            if match := pattern.fullmatch(request.path):
-                if method == request.method:
-                    return answer(request, **match.groupdict())
-                found = True
-        if found:
-            return error(405, "METHOD_NOT_ALLOWED", "This method is not allowed here.")
-        return error(404, "RESOURCE_NOT_FOUND", "There is no such resource.")
+        return self._routes.answer(request) if request.path.startswith("/v1/") else super().resource(request)
 
     def add_video(self, account: str, name: str) -> dict[str, Any]:
         """Add a video to the catalogue, and give its members."""
@@ -90,16 +81,17 @@ class BrightcoveApi(Api):
             return [dict(video) for video in self._videos.get(account, {}).values()]
 
     def _list(self, request: RecordedRequest, account: str) -> Answer:
-        query = {name: values[-1] for name, values in parse_qs(request.query).items()}
-        limit, offset = query.get("limit", f"{DEFAULT_LIMIT}"), query.get("offset", "0")
+        query = query_of(request)
+        limit = whole_number(query.get("limit"), default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
+        offset = whole_number(query.get("offset"), default=0, least=0)
         sort = query.get("sort", "-updated_at")
-        if not (limit.isdecimal() and offset.isdecimal() and 1 <= int(limit) <= MAX_LIMIT):
+        if limit is None or offset is None:
             return error(400, "ILLEGAL_QUERY", "limit is 1 to 100, offset 0 or more.")
         if sort.removeprefix("-") not in SORTABLE:
             return error(400, "INVALID_SORT", f"sort is one of {', '.join(SORTABLE)}.")
         by, falling = sort.removeprefix("-"), sort.startswith("-")
         ordered = sorted(self.videos(account), key=lambda video: video[by], reverse=falling)
-        return json_answer(200, ordered[int(offset) : int(offset) + int(limit)])
+        return json_answer(200, ordered[offset : offset + limit])
 
     def _count(self, _: RecordedRequest, account: str) -> Answer:
         return json_answer(200, {"count": len(self.videos(account))})
@@ -145,25 +137,31 @@ class BrightcoveApi(Api):
             return dict(known) if known else None
 
 
+def _no_route(status: int) -> Answer:
+    if status == 405:
+        return error(405, "METHOD_NOT_ALLOWED", "This method is not allowed here.")
+    return error(404, "RESOURCE_NOT_FOUND", "There is no such resource.")
+
+
 def _no_video() -> Answer:
     return error(404, "RESOURCE_NOT_FOUND", "There is no such video.")
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class BrightcoveServer(OAuthServer):
-    """An `OAuthServer` that speaks like Brightcove: HTTP Basic, tokens for 300 s, no refresh tokens.
+class BrightcoveServer(LoopbackServer):
+    """A server that speaks like Brightcove: HTTP Basic, tokens for 300 s, no refresh tokens.
 
     The token endpoint is `/v4/access_token`, there is no discovery, and a 401 is the JSON list that may also
     mean a missing permission. Besides the CMS and ingest paths, the API has those of `Api`.
     """
 
-    token_path: ClassVar[str] = "/v4/access_token"  # noqa: S105 - a path
-    has_metadata: ClassVar[bool] = False
-    form_in_query: ClassVar[bool] = True
-    api_class: ClassVar[type[Api]] = BrightcoveApi
+    dialect: ClassVar[Dialect] = Dialect(endpoints={"token_endpoint": "/v4/access_token"}, form_in_query=True)
+    apis: ClassVar[Mapping[Role, type[Api]]] = {"api": BrightcoveApi}
 
     token_endpoint_auth_methods: tuple[str, ...] = (BASIC,)
-    challenge: ChallengeName | Answer = "brightcove"
+    grant_types: tuple[str, ...] = ("client_credentials",)
+    discovery_documents: tuple[str, ...] = ()
+    challenge: Challenge = "brightcove"
 
     def add_video(self, account: str, name: str) -> dict[str, Any]:
         """Add a video to the catalogue of an account, and give its members."""

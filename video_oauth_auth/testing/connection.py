@@ -4,23 +4,34 @@ import hashlib
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 from .answers import Answer
-from .exchange import Delivery
+from .exchange import Delivery, Endpoint, Exchange
 from .faults import Drip
 from .recording import KEPT_BODY, RecordedRequest
-
-if TYPE_CHECKING:
-    from .listener import Port
 
 BLOCK = 64 * 1024
 MAX_LINE = 64 * 1024
 BODYLESS = (204, 304)
+
+
+class Accepting(Protocol):
+    """The port that a connection belongs to."""
+
+    @property
+    def exchange(self) -> Exchange: ...
+
+    @property
+    def endpoint(self) -> Callable[[str], Endpoint]: ...
+
+    def number_of(self, connection: Any) -> int: ...
+
+    def reset(self, connection: socket.socket) -> None: ...
 
 
 @dataclass(slots=True)
@@ -57,8 +68,8 @@ class Connection(BaseHTTPRequestHandler):
         """Print nothing: what happened stands in the recording."""
 
     @property
-    def _port(self) -> "Port":
-        return cast("Port", self.server)
+    def _port(self) -> Accepting:
+        return cast("Accepting", self.server)
 
     def _respond(self) -> None:
         body = self._read_body()

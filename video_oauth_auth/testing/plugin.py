@@ -8,8 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from .brightcove import BrightcoveServer
+from .cidaas import CidaasServer
+from .ibm_video_streaming import IBMVideoStreamingServer
 from .loopback import loopback_only
-from .server import OAuthServer
+from .movingimage import MovingimageServer
+from .oauth_server import OAuthServer
 
 MARKER = "real_token_calls"
 
@@ -30,6 +33,27 @@ def oauth_server() -> Iterator[OAuthServer]:
 def brightcove_server() -> Iterator[BrightcoveServer]:
     """A fresh server that speaks like Brightcove, started."""
     with OAuthServer.brightcove() as server:
+        yield server
+
+
+@pytest.fixture
+def movingimage_server() -> Iterator[MovingimageServer]:
+    """A fresh server that speaks like movingimage, started."""
+    with OAuthServer.movingimage() as server:
+        yield server
+
+
+@pytest.fixture
+def ibm_video_streaming_server() -> Iterator[IBMVideoStreamingServer]:
+    """A fresh server that speaks like IBM Video Streaming, started."""
+    with OAuthServer.ibm_video_streaming() as server:
+        yield server
+
+
+@pytest.fixture
+def cidaas_server() -> Iterator[CidaasServer]:
+    """A fresh server that speaks like a cidaas tenant, started."""
+    with OAuthServer.cidaas() as server:
         yield server
 
 

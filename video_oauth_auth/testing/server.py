@@ -3,31 +3,29 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from .api import Api
-from .exchange import Endpoint, Exchange
-from .faults import FaultPlan
-from .grants import TokenEndpoint
+from .dialect import Dialect
+from .exchange import Exchange
 from .listener import Listener, Port
-from .metadata import metadata_answer
+from .metadata import metadata
+from .minting import Mint
 from .recording import RecordedRequest, Recording, Role
 from .settings import Settings
+from .site import Site
 from .storage import Storage, Upload
 from .tokens import Ledger
+from .wiring import Documents, Wiring
 
 if TYPE_CHECKING:
     from video_oauth_auth.server import AuthorizationServer
 
-    from .brightcove import BrightcoveServer
-
-GRANT_TYPES = ("client_credentials", "password", "refresh_token")
-PORTS = ("token", "api", "storage", "foreign")
-
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class OAuthServer(Settings):
+class LoopbackServer(Settings):
     """A real authorization server and a protected API on loopback, for tests.
 
     Four origins: the authorization server, an API that checks every token, a storage for presigned uploads,
@@ -35,32 +33,45 @@ class OAuthServer(Settings):
     `Settings`) and can be changed while it runs.
 
     Attributes:
-        token_faults, metadata_faults, api_faults, storage_faults, foreign_faults: How each misbehaves.
+        token_faults, revocation_faults, metadata_faults, api_faults, storage_faults, foreign_faults: How each
+            misbehaves.
+        dialect, mint, apis, documents: What makes it speak like one platform; `apis` are on ports of their own.
         failures: Errors of the servers themselves (say, in a function given to `Mutate`). Such a request got
             500; leaving the `with` block raises the first.
     """
 
-    # What a dialect changes, besides the defaults of the settings.
-    token_path: ClassVar[str] = "/token"  # noqa: S105 - a path
-    has_metadata: ClassVar[bool] = True
-    form_in_query: ClassVar[bool] = False
-    api_class: ClassVar[type[Api]] = Api
+    dialect: ClassVar[Dialect] = Dialect()
+    mint: ClassVar[type[Mint]] = Mint
+    apis: ClassVar[Mapping[Role, type[Api]]] = {"api": Api}
+    documents: ClassVar[Documents] = {}
 
     def __post_init__(self) -> None:
         self.failures: list[Exception] = []
         self._stopping = threading.Event()
         self._recording = Recording()
-        self._ledger = Ledger(self)
-        self._storage = Storage()
         self._listener: Listener | None = None
-        self._port_numbers = dict.fromkeys(PORTS, 0)  # a server that is started again keeps its URLs
-        self.api = self.api_class(self, self._ledger, self._storage)
-        self.token_faults = self._plan()
-        self.metadata_faults = self._plan()
-        self.api_faults = self._plan()
-        self.storage_faults = self._plan()
-        self.foreign_faults = self._plan()
-        self._endpoints = self._make_endpoints()
+        # A server that is started again keeps its URLs.
+        self._site = Site(
+            settings=self,
+            dialect=self.dialect,
+            ports=dict.fromkeys(("token", *self.apis, "storage", "foreign"), 0),
+        )
+        self._ledger = Ledger(self.mint(self._site))
+        self._storage = Storage()
+        self._wiring = Wiring(
+            self._site,
+            self._ledger,
+            storage=self._storage,
+            apis={role: api(self._site, self._ledger, self._storage) for role, api in self.apis.items()},
+            documents=self.documents,
+            notify=self._recording.notify,
+            stopping=self._stopping,
+        )
+        self.api = self._wiring.apis["api"]
+        plans = self._wiring.plans
+        self.token_faults, self.revocation_faults = plans["token"], plans["revocation"]
+        self.metadata_faults, self.api_faults = plans["metadata"], plans["api"]
+        self.storage_faults, self.foreign_faults = plans["storage"], plans["foreign"]
 
     def __repr__(self) -> str:
         where = self.url if self._listener else "not started"
@@ -75,15 +86,10 @@ class OAuthServer(Settings):
         self._stopping.clear()
         exchange = Exchange(recording=self._recording, stopping=self._stopping, failures=self.failures)
         ports = [
-            Port(
-                name,
-                port=self._port_numbers[name],
-                endpoint=self._endpoint_behind(name),
-                exchange=exchange,
-            )
-            for name in PORTS
+            Port(name, port=number, endpoint=partial(self._wiring.behind, name), exchange=exchange)
+            for name, number in self._site.ports.items()
         ]
-        self._port_numbers = {port.name: port.server_address[1] for port in ports}
+        self._site.ports.update({port.name: port.server_address[1] for port in ports})
         self._listener = Listener(ports)
         self._storage.url = self.storage_url
         return self
@@ -111,36 +117,43 @@ class OAuthServer(Settings):
 
     @property
     def url(self) -> str:
-        """The origin of the authorization server, which is also its issuer."""
-        return self._url_of("token")
+        """The origin of the authorization server."""
+        return self._site.origin("token")
+
+    @property
+    def issuer(self) -> str:
+        """The issuer identifier, as clients know it: the origin, and `issuer_path`."""
+        return self._site.issuer
 
     @property
     def token_endpoint(self) -> str:
         """The URL for token requests."""
-        return self.url + self.token_path
+        return self.url + self.dialect.endpoints["token_endpoint"]
 
     @property
     def api_url(self) -> str:
         """The origin of the protected API."""
-        return self._url_of("api")
+        return self._site.origin("api")
 
     @property
     def storage_url(self) -> str:
         """The origin that takes presigned uploads and refuses an `Authorization` header."""
-        return self._url_of("storage")
+        return self._site.origin("storage")
 
     @property
     def foreign_url(self) -> str:
         """The origin of a site that must never see a token; it answers `foreign_answer`."""
-        return self._url_of("foreign")
+        return self._site.origin("foreign")
 
     @property
     def authorization_server(self) -> "AuthorizationServer":
-        """This server as the value that a `TokenSource` takes."""
+        """This server as the value that a `TokenSource` takes: what its metadata say, discovered or not."""
         from video_oauth_auth.server import AuthorizationServer
 
-        issuer = self.url if self.has_metadata else None
-        return AuthorizationServer(issuer=issuer, token_endpoint=self.token_endpoint)
+        members = metadata(self._site)
+        return AuthorizationServer.from_metadata(
+            {name: value for name, value in members.items() if name != "issuer" or self.discovery_documents}
+        )
 
     # Tokens
 
@@ -148,10 +161,10 @@ class OAuthServer(Settings):
         """The members of a token answer for a new grant, without a token request: a seed for `token=`.
 
         Args:
-            subject: Whose token it is; by default the client's own.
+            subject: The user whose token it is; by default the client's own.
             scope: The granted scope.
         """
-        return self._ledger.grant(subject=subject or self.client_id, scope=scope)
+        return self._ledger.grant(user=subject, client_id=self.client_id, scope=scope)
 
     def revoke_access_token(self, text: str) -> bool:
         """Revoke this access token before its time; False if it was not live."""
@@ -223,74 +236,13 @@ class OAuthServer(Settings):
     @property
     def held(self) -> int:
         """How many requests are held at this moment."""
-        return sum(endpoint.faults.held for endpoint in self._endpoints.values())
+        return sum(plan.held for plan in self._wiring.plans.values())
 
     def release(self) -> None:
         """Let go of all requests that are held."""
-        for endpoint in self._endpoints.values():
-            endpoint.faults.release()
+        for plan in self._wiring.plans.values():
+            plan.release()
 
     def clear(self) -> None:
         """Forget the recorded requests."""
         self._recording.clear()
-
-    # How it is put together
-
-    @classmethod
-    def brightcove(
-        cls,
-        *,
-        client_id: str = "test-client",
-        client_secret: str = "test-client-secret",  # noqa: S107 - a test server's own
-        expires_in: float | None = 300,
-    ) -> "BrightcoveServer":
-        """A server that speaks like Brightcove Video Cloud (see `BrightcoveServer`).
-
-        Args:
-            client_id, client_secret: The one registered client.
-            expires_in: Lifetime of access tokens in seconds.
-        """
-        from .brightcove import BrightcoveServer
-
-        return BrightcoveServer(client_id=client_id, client_secret=client_secret, expires_in=expires_in)
-
-    def _plan(self) -> FaultPlan:
-        return FaultPlan(notify=self._recording.notify, stopping=self._stopping)
-
-    def _url_of(self, name: str) -> str:
-        if not self._port_numbers[name]:
-            raise RuntimeError("the server has no URLs before it is started")
-        return f"http://127.0.0.1:{self._port_numbers[name]}"
-
-    def _make_endpoints(self) -> dict[Role, Endpoint]:
-        tokens = TokenEndpoint(self, self._ledger, form_in_query=self.form_in_query).answer
-        learn, state = self._ledger.learn, self.api.token_state
-        endpoints = (
-            Endpoint(role="token", answer=tokens, faults=self.token_faults, learn=learn),
-            Endpoint(
-                role="metadata",
-                answer=lambda request: metadata_answer(request, self._metadata()),
-                faults=self.metadata_faults,
-            ),
-            Endpoint(role="api", answer=self.api.answer, faults=self.api_faults, token_state=state),
-            Endpoint(role="storage", answer=self._storage.answer, faults=self.storage_faults),
-            Endpoint(role="foreign", answer=lambda _: self.foreign_answer, faults=self.foreign_faults),
-        )
-        return {endpoint.role: endpoint for endpoint in endpoints}
-
-    def _endpoint_behind(self, name: str) -> Callable[[str], Endpoint]:
-        if name == "token":
-            return lambda path: self._endpoints["token" if path == self.token_path else "metadata"]
-        role: Role = name  # type: ignore[assignment]  # the other ports are named after their role
-        return lambda _: self._endpoints[role]
-
-    def _metadata(self) -> Mapping[str, object]:
-        if not self.has_metadata:
-            return {}
-        return {
-            "issuer": self.url,
-            "token_endpoint": self.token_endpoint,
-            "token_endpoint_auth_methods_supported": self.token_endpoint_auth_methods,
-            "grant_types_supported": GRANT_TYPES,
-            "response_types_supported": [],
-        }

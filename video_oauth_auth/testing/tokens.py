@@ -3,74 +3,29 @@
 Expiry is measured on a clock that wall-clock jumps do not move; `advance` moves it for a test.
 """
 
-import secrets
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
+from .dialect import Refusal
+from .issued import AccessToken, Family, RefreshToken, TokenAnswer
+from .minting import Form, Mint
 from .recording import TokenState
-from .settings import Settings
 
-
-class TokenAnswer(dict[str, Any]):
-    """The members of a token answer; `repr` hides them, because Authlib logs it."""
-
-    def __repr__(self) -> str:
-        return f"<token answer with {', '.join(self)}>"
-
-
-@dataclass(slots=True, eq=False)
-class Family:
-    """All tokens that stem from one grant."""
-
-    subject: str
-    scope: str | None
-    client_id: str
-    tokens: list["AccessToken | RefreshToken"] = field(default_factory=list, repr=False)
-
-
-@dataclass(slots=True, eq=False)
-class AccessToken:
-    """An access token as the server keeps it; `expires_at` on the clock of the ledger."""
-
-    text: str = field(repr=False)
-    family: Family
-    scope: str | None
-    expires_at: float | None
-    revoked: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class RefreshToken:
-    """A refresh token as the server keeps it, and once it is spent, what it was spent for."""
-
-    text: str = field(repr=False)
-    family: Family
-    expires_at: float | None
-    revoked: bool = False
-    spent_at: float | None = None
-    successor: tuple[AccessToken, "RefreshToken"] | None = field(default=None, repr=False)
-
-    def check_client(self, client: Any) -> bool:
-        """Whether it was issued to this client (asked by Authlib)."""
-        return bool(self.family.client_id == client.get_client_id())
-
-    def get_scope(self) -> str:
-        """The scope of the original grant (asked by Authlib)."""
-        return self.family.scope or ""
+NO_PARAMETERS: Form = {}
+SECRET_MEMBERS = ("access_token", "refresh_token", "id_token", "client_secret", "client_assertion")
 
 
 class Ledger:
     """Issues tokens and knows what each is worth."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, mint: Mint) -> None:
         # Guards everything below. Held by the token endpoint over a whole grant, so that looking at a refresh
         # token and spending it are one step.
         self.lock = threading.RLock()
         self.reuse_detected = 0
-        self._settings = settings
+        self.mint = mint
+        self._settings = mint.site.settings
         self._access: dict[str, AccessToken] = {}
         self._refresh: dict[str, RefreshToken] = {}
         self._learned: frozenset[str] = frozenset()
@@ -85,32 +40,43 @@ class Ledger:
         with self.lock:
             self._advanced += seconds
 
-    def grant(self, *, subject: str, scope: str | None) -> TokenAnswer:
-        """The tokens of a new grant."""
-        with self.lock:
-            family = Family(subject, scope, self._settings.client_id)
-            refresh = self._new_refresh(family) if self._settings.refresh_tokens else None
-            return self._answer(self._new_access(family, scope), refresh)
+    def grant(self, *, user: str | None, client_id: str, scope: str | None, form: Form = NO_PARAMETERS) -> TokenAnswer:
+        """The tokens of a new grant.
 
-    def present(self, text: str) -> RefreshToken | None:
+        Args:
+            user: Whose tokens; None for the client's own.
+            client_id: Who asks.
+            scope: What for.
+            form: The parameters of the token request.
+        """
+        with self.lock:
+            scope = self.mint.granted_scope(scope)
+            family = Family(user, scope, client_id)
+            refresh = self._new_refresh(family) if self.mint.gives_refresh_token(family) else None
+            return self._answer(self._new_access(family, scope, form), refresh)
+
+    def present(self, text: str) -> RefreshToken | Refusal:
         """The refresh token if it may be used now; reuse of a spent one is counted, and avenged if so set."""
         with self.lock:
             token = self._refresh.get(text)
             if token is None:
-                return None
+                return "unknown"
             if token.spent_at is not None and not self._within_grace(token):
                 self.reuse_detected += 1
                 if self._settings.revoke_family_on_reuse:
                     _revoke(token.family.tokens)
-                return None
-            return None if token.revoked or self._is_past(token.expires_at) else token
+                return "spent"
+            if token.revoked:
+                return "revoked"
+            return "expired" if self._is_past(token.expires_at) else token
 
-    def refresh(self, token: RefreshToken, scope: str | None) -> TokenAnswer:
+    def refresh(self, token: RefreshToken, scope: str | None, form: Form = NO_PARAMETERS) -> TokenAnswer:
         """New tokens for one that `present` gave; within the grace the same ones again."""
         with self.lock:
             if token.successor:
                 return self._answer(*token.successor)
-            access = self._new_access(token.family, scope or token.family.scope)
+            scope = self.mint.granted_scope(scope or token.family.scope)
+            access = self._new_access(token.family, scope, form)
             if not self._settings.rotate:
                 return self._answer(access, None)
             successor = self._new_refresh(token.family)
@@ -146,6 +112,23 @@ class Ledger:
             unspent = [token for token in self._refresh.values() if token.spent_at is None]
             return _revoke([token for token in unspent if not token.revoked])
 
+    def revoke(self, text: str, client_id: str | None = None) -> bool:
+        """Revoke a token of either kind (RFC 7009); with a refresh token, all that stems from its grant.
+
+        Args:
+            text: The token.
+            client_id: Only if it was issued to this client.
+
+        Returns:
+            Whether there is such a token.
+        """
+        with self.lock:
+            token = self._refresh.get(text) or self._access.get(text)
+            if token is None or client_id not in (None, token.family.client_id):
+                return False
+            _revoke(token.family.tokens if isinstance(token, RefreshToken) else [token])
+            return True
+
     def texts(self) -> frozenset[str]:
         """The text of every token that was ever issued, and what was learned."""
         with self.lock:
@@ -153,7 +136,7 @@ class Ledger:
 
     def learn(self, members: Mapping[str, object]) -> None:
         """Remember the secrets among these members, which this ledger did not issue."""
-        texts = (members.get(name) for name in ("access_token", "refresh_token", "client_secret"))
+        texts = (members.get(name) for name in SECRET_MEMBERS)
         with self.lock:
             self._learned |= {text for text in texts if isinstance(text, str)}
 
@@ -163,10 +146,10 @@ class Ledger:
     def _within_grace(self, token: RefreshToken) -> bool:
         return token.spent_at is not None and self.now() - token.spent_at < self._settings.reuse_grace
 
-    def _new_access(self, family: Family, scope: str | None) -> AccessToken:
+    def _new_access(self, family: Family, scope: str | None, form: Form) -> AccessToken:
         lifetime = self._settings.expires_in
         expires_at = None if lifetime is None else self.now() + lifetime
-        text = f"access-{len(self._access) + 1}-{secrets.token_urlsafe(18)}"
+        text = self.mint.access_text(len(self._access) + 1, family, scope, form)
         token = self._access[text] = AccessToken(text, family, scope, expires_at)
         family.tokens.append(token)
         return token
@@ -174,7 +157,7 @@ class Ledger:
     def _new_refresh(self, family: Family) -> RefreshToken:
         lifetime = self._settings.refresh_expires_in
         expires_at = self.now() + lifetime if lifetime else None
-        text = f"refresh-{len(self._refresh) + 1}-{secrets.token_urlsafe(18)}"
+        text = self.mint.refresh_text(len(self._refresh) + 1, family)
         token = self._refresh[text] = RefreshToken(text, family, expires_at)
         family.tokens.append(token)
         return token
@@ -187,9 +170,11 @@ class Ledger:
             members["scope"] = access.scope
         if refresh:
             members["refresh_token"] = refresh.text
-            if self._settings.refresh_expires_in is not None:
-                told = self._left(refresh.expires_at, self._settings.refresh_expires_in)
-                members["refresh_expires_in"] = told
+            lifetime = self._settings.refresh_expires_in
+            if lifetime is not None and self.mint.site.dialect.tells_refresh_expires_in:
+                members["refresh_expires_in"] = self._left(refresh.expires_at, lifetime)
+        members.update(self.mint.more_members(access.family, access.scope))
+        self.learn(members)
         return members
 
     def _left(self, expires_at: float | None, lifetime: float | None) -> float:
