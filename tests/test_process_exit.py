@@ -131,59 +131,42 @@ def test_a_token_can_still_be_had_while_the_interpreter_shuts_down(oauth_server,
 
 # --- user code that wants to end the program ------------------------------------------------------------------------
 
+EXITS = """
+    works = False
+    {defined}
+    failures = 0
+    for _ in range(40):
+        try:
+            source.get_token()
+        except (OAuthError, SystemExit):
+            failures += 1
+    say(failures)
+    works = True
+    say(source.get_token().access_token)
+"""
+EXITING = {
+    "secret callable": """
+    def secret():
+        return "test-client-secret" if works else sys.exit("no password given")
 
+    source = source_of(secret=secret)
+    """,
+    "store": """
+    class Exiting(FolderStore):
+        def load(self, key):
+            return super().load(key) if works else sys.exit("the disk is gone")
+
+    source = source_of(store=Exiting())
+    """,
+}
+
+
+@pytest.mark.parametrize("defined", EXITING.values(), ids=EXITING)
 @pytest.mark.timeout(20)
-def test_a_secret_callable_that_calls_sys_exit_takes_no_worker_with_it(oauth_server, program):
-    """A command line helper says "no password given" and exits; the 33rd renewal still has a worker."""
-    running = program(
-        """
-        calls = []
-
-
-        def secret():
-            calls.append(1)
-            if len(calls) <= 40:
-                sys.exit("no password given")
-            return "test-client-secret"
-
-
-        source, failures = source_of(secret=secret), 0
-        while True:
-            try:
-                say("token", source.get_token().access_token)
-                break
-            except (OAuthError, SystemExit):
-                failures += 1
-        say(failures)
-        """
-    )
-    assert is_live(oauth_server, running.said().removeprefix("token "))
-    assert int(running.said()) >= 1
+def test_what_calls_sys_exit_in_a_renewal_fails_it_and_takes_no_worker_with_it(oauth_server, program, defined):
+    """Each caller is told, and after 40 of them there is still one of the 32 workers left."""
+    running = program(EXITS.format(defined=defined.strip()))
+    assert running.said() == "40"
+    assert is_live(oauth_server, running.said())
     running.end(within=10)
-
-
-@pytest.mark.timeout(20)
-def test_a_store_that_calls_sys_exit_takes_no_worker_with_it(oauth_server, program):
-    running = program(
-        """
-        class Exiting(FolderStore):
-            calls = 0
-
-            def load(self, key):
-                self.calls += 1
-                if self.calls <= 40:
-                    sys.exit("the disk is gone")
-                return super().load(key)
-
-
-        source = source_of(store=Exiting())
-        while True:
-            try:
-                say("token", source.get_token().access_token)
-                break
-            except (OAuthError, SystemExit):
-                pass
-        """
-    )
-    assert is_live(oauth_server, running.said().removeprefix("token "))
-    running.end(within=10)
+    assert len(oauth_server.token_calls) == 1
