@@ -216,9 +216,7 @@ def test_an_optional_library_is_imported_in_one_module_only():
     extras: dict[str, list[str]] = project()["optional-dependencies"]  # type: ignore[assignment]
     optional = distributions([name for extra in extras.values() for name in extra])
     users = {name: sorted(who) for name, who in imported_libraries().items() if name in optional}
-    for_tests = users.pop("pytest")  # the plugin and the store contract: test code, which nothing else imports
-    assert for_tests
-    assert [name for name in for_tests if not is_testing(name) or name == "testing"] == []
+    assert all(map(is_testing, users.pop("pytest")))  # the plugin and the store contract: test code themselves
     assert users["httpx2"] == ["auth"]
     assert {name: who for name, who in users.items() if len(who) > 1} == {}
 
@@ -244,3 +242,4 @@ def test_only_httpx_is_imported_together_with_the_package():
         if one.at_once and not (one.inside or is_testing(one.module) or one.target in stdlib_module_names)
     }
     assert heavy == {("auth", "httpx"), ("auth", "httpx2"), ("origin", "httpx")}
+    assert not [shown(one) for one in imports() if one.at_once and (one.module, one.target) == ("testing", "pytest")]
