@@ -20,7 +20,7 @@ from urllib.parse import quote_plus
 import pytest
 from _pytest.raises import RaisesExc
 
-from video_oauth_auth.testing import OAuthServer
+from video_oauth_auth.testing import LoopbackServer
 
 MARKER = "shows_secrets"
 SHORTEST = 12  # characters; a shorter secret would be found in innocent text
@@ -59,10 +59,10 @@ class Canary:
         self.secrets = Secrets()
         self.findings: list[str] = []
         self._texts: list[tuple[str, str]] = []
-        self._servers: list[OAuthServer] = []
+        self._servers: list[LoopbackServer] = []
         self._lock = threading.Lock()  # servers and log records come from any thread
 
-    def watch(self, server: OAuthServer) -> None:
+    def watch(self, server: LoopbackServer) -> None:
         """Remember a server, for the secrets that it will have."""
         with self._lock:
             self._servers.append(server)
@@ -141,9 +141,9 @@ class CanaryPlugin:
     def pytest_sessionstart(self) -> None:
         """Hear servers, log records and expected exceptions from now on."""
         canary = self.canary
-        make, leave = OAuthServer.__post_init__, RaisesExc.__exit__
+        make, leave = LoopbackServer.__post_init__, RaisesExc.__exit__
 
-        def watched_make(server: OAuthServer) -> None:
+        def watched_make(server: LoopbackServer) -> None:
             make(server)
             canary.watch(server)
 
@@ -153,7 +153,7 @@ class CanaryPlugin:
             return leave(raises, kind, error, trace)
 
         patch = pytest.MonkeyPatch()
-        patch.setattr(OAuthServer, "__post_init__", watched_make)
+        patch.setattr(LoopbackServer, "__post_init__", watched_make)
         patch.setattr(RaisesExc, "__exit__", watched_leave)
         ear, root = Ear(canary), logging.getLogger()
         root.addHandler(ear)

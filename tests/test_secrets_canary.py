@@ -58,6 +58,10 @@ server.change_secret("another-invented-secret")
 print(old)
 """,
     "a password": "print(server.users['ann'])",
+    "a token of a platform's server": """
+with OAuthServer.brightcove() as brightcove:
+    print(brightcove.issue_token()['access_token'])
+""",
 }
 INNOCENT = {
     "names and lengths": "print(server.client_id, len(secret), secret[:8], list(server.users))",
@@ -87,7 +91,7 @@ def server():
 
 
 def name_of(how: str) -> str:
-    return f"test_{how.replace(' ', '_')}"
+    return f"test_{re.sub(r'[^a-z]', '_', how)}"
 
 
 @pytest.fixture
