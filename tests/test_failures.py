@@ -37,6 +37,13 @@ def quick(monkeypatch):
     monkeypatch.setattr(token_calls, "FIRST_DELAY", 0.01)
 
 
+@pytest.fixture
+def one_try(monkeypatch):
+    """Let a renewal fail with its first failure: the second try would come too late."""
+    monkeypatch.setattr(token_calls, "FIRST_DELAY", 1000.0)
+    monkeypatch.setattr(token_calls, "LONGEST_DELAY", 1000.0)
+
+
 TRANSIENT = {
     "429": (too_many_requests(), TransportError, 429),
     "500": (Answer(500), TransportError, 500),
@@ -79,8 +86,8 @@ def test_a_call_that_fails_once_is_made_again_and_nobody_notices(
 
 
 @transient
-def test_what_keeps_failing_is_told_by_one_typed_error(oauth_server, quick, fault, kind, status):
-    source = source_of(oauth_server, token_timeout=0.2)
+def test_what_keeps_failing_is_told_by_one_typed_error(oauth_server, one_try, fault, kind, status):
+    source = source_of(oauth_server, token_timeout=20)
     oauth_server.token_faults.always(fault)
     with pytest.raises(kind) as caught:
         source.get_token()
@@ -94,9 +101,9 @@ def test_what_keeps_failing_is_told_by_one_typed_error(oauth_server, quick, faul
 
 
 @transient
-def test_the_stored_refresh_token_survives(oauth_server, quick, fault, kind, status):
+def test_the_stored_refresh_token_survives(oauth_server, one_try, fault, kind, status):
     store = MemoryStore()
-    source = refreshing(oauth_server, store=store, token_timeout=0.2)
+    source = refreshing(oauth_server, store=store, token_timeout=20)
     first = aged(oauth_server, 301)
     source.set(first)
     oauth_server.token_faults.always(fault)
@@ -107,10 +114,10 @@ def test_the_stored_refresh_token_survives(oauth_server, quick, fault, kind, sta
 
 
 @transient
-def test_a_failing_endpoint_is_not_noticed_while_the_token_is_good(oauth_server, quick, fault, kind, status):
+def test_a_failing_endpoint_is_not_noticed_while_the_token_is_good(oauth_server, one_try, fault, kind, status):
     events = Events()
     old = aged(oauth_server, 270)
-    source = source_of(oauth_server, token=old, token_timeout=0.2, on_event=events)
+    source = source_of(oauth_server, token=old, token_timeout=20, on_event=events)
     oauth_server.token_faults.always(fault)
     assert {source.get_token() for _ in range(10)} == {old}
     failed = events.wait_for(RenewalFailed)

@@ -181,7 +181,7 @@ def test_a_store_that_hangs_ends_for_the_callers_at_token_timeout(oauth_server, 
     assert all("store" in str(error) or "saving" in str(error) for error in errors)
     gate.open()
     settle()
-    assert source.get_token()
+    assert source_of(oauth_server, store=store).get_token()
 
 
 def test_a_store_that_is_slow_to_save_loses_nothing(oauth_server, store):

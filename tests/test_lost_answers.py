@@ -140,8 +140,10 @@ def test_the_refresh_token_of_a_lost_answer_stays_in_the_store(oauth_server):
     assert stored is None or stored.refresh_token == presented(oauth_server)[0]
 
 
-def test_a_request_that_never_left_is_no_lost_answer(oauth_server):
-    source = refreshing(oauth_server, token_timeout=0.5)
+def test_a_request_that_never_left_is_no_lost_answer(oauth_server, monkeypatch):
+    for name in ("FIRST_DELAY", "LONGEST_DELAY"):
+        monkeypatch.setattr(token_calls, name, 1000.0)  # the second try would come too late
+    source = refreshing(oauth_server)
     refresh_token = source.peek()
     oauth_server.stop()
     for _ in range(3):

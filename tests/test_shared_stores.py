@@ -101,7 +101,7 @@ def test_a_stale_token_only_tries_the_lock(oauth_server, store):
 
 
 def test_a_lock_that_is_never_freed_is_a_store_error_for_an_expired_token(oauth_server, store):
-    source = seeded(oauth_server, store, 301, token_timeout=0.6)
+    source = seeded(oauth_server, store, 301, token_timeout=2.0)
     with store.transaction(source.key, timeout=0), pytest.raises(StoreError, match="lock"):
         source.get_token()
     assert not oauth_server.token_calls
@@ -109,7 +109,7 @@ def test_a_lock_that_is_never_freed_is_a_store_error_for_an_expired_token(oauth_
 
 
 def test_a_lock_that_is_never_freed_does_not_stop_a_grant_that_needs_no_person(oauth_server, store, warnings):
-    source = source_of(oauth_server, store=store, token_timeout=0.6)
+    source = source_of(oauth_server, store=store, token_timeout=2.0)
     with store.transaction(source.key, timeout=0):
         assert source.get_token()
     assert grant_types(oauth_server) == ["client_credentials"]

@@ -47,7 +47,8 @@ def test_an_answer_that_drips_ends_at_token_timeout(oauth_server, auth_for, clie
     settle(5)  # the worker is free
     with store.transaction(auth.source.key, timeout=0) as entry:  # and so is the lock
         assert entry.token is None
-    assert client.send(auth, "GET", f"{oauth_server.api_url}/me").status_code == 200
+    another = auth_for(oauth_server, store=store)
+    assert client.send(another, "GET", f"{oauth_server.api_url}/me").status_code == 200
     oauth_server.release()
 
 

@@ -84,7 +84,7 @@ def test_what_waits_for_a_worker_waits_inside_its_deadline(oauth_server):
     assert oauth_server.held == 32
     oauth_server.token_faults.clear()
     settle()
-    assert source.get_token()
+    assert source_of(oauth_server).get_token()
 
 
 # --- where no thread can be had -------------------------------------------------------------------------------------
