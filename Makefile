@@ -24,7 +24,7 @@ check: .venv/.installed $(BARE)/.installed ## ruff, mypy, and pyright with and w
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	.venv/bin/pyright --pythonpath $(PY) tests/typing
-	.venv/bin/pyright --pythonpath $(BARE)/bin/python tests/typing
+	.venv/bin/pyright --pythonpath $(BARE)/bin/python tests/typing/*.py
 
 interop: ## run the tests against servers that others wrote (needs Node.js)
 

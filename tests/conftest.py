@@ -17,7 +17,7 @@ from video_oauth_auth import AuthorizationServer, OAuth2Auth, OAuthClient, Token
 from video_oauth_auth.grants import ClientCredentials
 from video_oauth_auth.testing import OAuthServer
 
-pytest_plugins = ["video_oauth_auth.testing.plugin", "pytester"]
+pytest_plugins = ["video_oauth_auth.testing.plugin", "tests.secrets_canary", "pytester"]
 
 _BY_CLIENT_CREDENTIALS = ClientCredentials()
 

@@ -162,6 +162,7 @@ def test_a_complaint_is_shown_and_is_the_exit_status(
     assert "1 requests carried a token to a foreign origin" in capsys.readouterr().out
 
 
+@pytest.mark.shows_secrets
 def test_a_token_or_secret_anywhere_in_a_request_to_the_storage_is_counted(module: Callable[[str], Any]) -> None:
     import requests
 

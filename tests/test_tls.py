@@ -148,10 +148,7 @@ def test_the_settings_of_the_environment_apply(client, tls_server, certificate, 
 
     name = "REQUESTS_CA_BUNDLE" if client.library == "requests" else "SSL_CERT_FILE"
     monkeypatch.setenv(name, str(certificate))
-    transport._tls_context.cache_clear()  # as in a process that was started with this environment
+    monkeypatch.setattr(transport, "_contexts", {})  # as in a process that was started with this environment
     auth = OAuth2Auth(source_at(tls_server), origins=[oauth_server.api_url])
-    try:
-        client.send(auth, "GET", f"{oauth_server.api_url}/me")
-    finally:
-        transport._tls_context.cache_clear()
+    client.send(auth, "GET", f"{oauth_server.api_url}/me")
     assert auth.source.peek().access_token == "over-tls"

@@ -88,9 +88,11 @@ def _asymmetric(key: PrivateKey) -> Any:
     from joserfc.errors import InvalidKeyTypeError
 
     failure = "it is a public or symmetric key"
-    for kind in ("RSA", "EC", "OKP"):
+    import_key: Any = jwk.import_key
+    data, kinds = (key, ("RSA", "EC", "OKP")) if isinstance(key, str) else (dict(key), (key.get("kty"),))
+    for kind in kinds if kinds != ("oct",) else ():
         try:
-            signer: Any = jwk.import_key(key if isinstance(key, str) else dict(key), kind)
+            signer = import_key(data, kind)
         except InvalidKeyTypeError:
             continue
         except Exception as error:  # noqa: BLE001 - joserfc and cryptography have many; their texts may hold the key

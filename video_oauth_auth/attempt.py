@@ -30,11 +30,13 @@ class Attempt:
         caused_by_401: True if somebody waits because an API rejected the held token.
         waiters: how many callers wait for it. Where nobody waits, a lock that is taken ends it.
         grant_type: what was sent to the server, or empty where a stored token was enough.
+        adopted: True if a stored token of a sibling was enough.
         saved: False if the store could not keep the new token.
         outcome: the future that everybody waits for; running from its birth, so that nobody can cancel it.
     """
 
     __slots__ = (
+        "adopted",
         "budget",
         "caused_by_401",
         "grant_type",
@@ -59,5 +61,6 @@ class Attempt:
         self.waiters = 0
         self.grant_type = ""
         self.saved = True
+        self.adopted = False
         self.outcome: Future[Outcome] = Future()
         self.outcome.set_running_or_notify_cancel()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import sys
-from collections.abc import AsyncGenerator, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -66,7 +66,7 @@ class _Wanted:
 
     @property
     def library(self) -> Library:
-        return cast("Library", type(self.request).__module__.partition(".")[0])
+        return _library_of(self.request)
 
 
 class OAuth2Auth(_Auth):
@@ -110,7 +110,7 @@ class OAuth2Auth(_Auth):
         cls,
         server: AuthorizationServer | str,
         client_id: str,
-        client_secret: str,
+        client_secret: str | Callable[[], str],
         *,
         origins: Iterable[str],
         scope: str | None = None,
@@ -184,14 +184,14 @@ class OAuth2Auth(_Auth):
                 self.hint or "The client may lack a permission, or the API may want another audience or scope.",
             )
 
-    def _hidden_401(self, sent: list[Token]) -> None:
+    def _hidden_401(self, sent: list[Token], request: Any) -> None:
         """Look at what closed the flow: an event hook may have raised at a 401, which the flow then never sees."""
-        error = sys.exception()
-        while error is not None and getattr(error, "response", None) is None:
-            error = error.__cause__ or error.__context__
-        rejected = None if error is None else self._rejected(error.response, sent)  # type: ignore[attr-defined]
-        if rejected is not None:
-            self._tokens.reject(rejected)
+        kind = sys.modules[_library_of(request)].Response
+        for error in _with_causes(sys.exception()):
+            response = getattr(error, "response", None)
+            if isinstance(response, kind) and (rejected := self._rejected(response, sent)) is not None:
+                self._tokens.reject(rejected)
+                return
 
     def _tell_withheld(self, url: str, status: int) -> None:
         origin = _origin(url)
@@ -217,7 +217,7 @@ class OAuth2Auth(_Auth):
         except (AttributeError, KeyError, TypeError):
             raise ConfigurationError(
                 f"an auth object was called with {type(request).__name__}: give it as auth= to requests, httpx or "
-                f"httpx2, and import httpx2 before the auth object is made"
+                f"httpx2, which has to be installed when video_oauth_auth is imported"
             ) from None
         sent: list[Token] = []
         rewind: Rewind | None = None
@@ -265,7 +265,7 @@ class OAuth2Auth(_Auth):
             sent = [token]
         response = yield request
         if response is None:
-            self._hidden_401(sent)
+            self._hidden_401(sent, request)
             return
         rejected = self._rejected(response, sent)
         if rejected is None:
@@ -279,7 +279,7 @@ class OAuth2Auth(_Auth):
         last.headers["Authorization"] = self._prefix + newer.access_token
         again = yield last
         if again is None:
-            self._hidden_401([newer])
+            self._hidden_401([newer], request)
         else:
             self._judge_replay(again, newer)
 
@@ -320,7 +320,10 @@ class OAuth2Auth(_Auth):
             return self._tokens.wait(rejected=wanted.rejected, library=wanted.library, patient=wanted.patient)
         except OAuthError as error:
             failure = for_library(error, wanted.library, wanted.request)
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback has this frame, which would keep it alive
 
     async def _await(self, wanted: _Wanted) -> Token:
         try:
@@ -329,7 +332,10 @@ class OAuth2Auth(_Auth):
             )
         except OAuthError as error:
             failure = for_library(error, wanted.library, wanted.request)
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback has this frame, which would keep it alive
 
     # --- copies -------------------------------------------------------------------------------------------------
 
@@ -353,6 +359,21 @@ def _advance(flow: Generator[Any, Any, None], answer: object) -> Any:
         return flow.send(answer)
     except StopIteration:
         return None
+
+
+def _library_of(request: Any) -> Library:
+    roots = (kind.__module__.partition(".")[0] for kind in type(request).__mro__)
+    # What is no class of theirs stands for a request of requests: requests_mock has such ones.
+    return cast("Library", next((root for root in roots if root in ("requests", "httpx", "httpx2")), "requests"))
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Give an exception and those that it was raised from; not what somebody was handling around it."""
+    for _ in range(10):
+        if error is None:
+            return
+        yield error
+        error = error.__cause__
 
 
 def _origin(url: str) -> str:

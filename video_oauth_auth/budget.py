@@ -27,10 +27,12 @@ class Budget:
 
     __slots__ = ("ends_at", "phase", "seconds", "sent")
 
+    FIRST_PHASE = "waiting for a worker"
+
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.ends_at = now() + seconds
-        self.phase = "waiting for a worker"
+        self.phase = self.FIRST_PHASE
         self.sent = False
 
     def remaining(self) -> float:

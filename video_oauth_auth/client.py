@@ -158,6 +158,8 @@ def client_authentication(
         return {"Authorization": f"Basic {b64encode(pair.encode('ascii')).decode('ascii')}"}, {}
     identity = {"client_id": credential.client_id}
     if method == "raw_secret_basic":
+        if not (secret.isascii() and secret.isprintable()) or secret != secret.strip():
+            raise ConfigurationError("the client secret holds characters that cannot stand in a header as they are")
         return {"Authorization": f"Basic {secret}"}, identity
     if method == "client_secret_post":
         return {}, {**identity, "client_secret": secret}

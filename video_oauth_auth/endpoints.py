@@ -211,8 +211,10 @@ def _members(response: HTTPResponse) -> object:
         return json.loads(response.body)
     except (ValueError, RecursionError):
         pass
-    if re.match(rb"\s*(access_token|error)=", response.body) or re.search(rb"&(access_token|error)=", response.body):
-        return dict(parse_qsl(response.body.decode("utf-8", "replace").strip()))
+    if re.fullmatch(
+        rb"\s*[\w.~%+*!'()-]+=[\w.~%+*!'()=&-]*\s*", response.body
+    ):  # nothing else: pages hold such links too
+        return dict(parse_qsl(response.body.decode("ascii").strip()))
     return None
 
 

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 
-__all__ = ["ForkSafeLock", "generation", "reset_in_child"]
+__all__ = ["ForkSafeLock", "generation", "held_off", "reset_in_child"]
 
 _resets: list[Callable[[], None]] = []
 _generation = 0
@@ -31,31 +31,31 @@ def _after_fork_in_child() -> None:
         function()
 
 
+# While it is held no fork happens. For imports: a child would wait for ever for one that another thread had begun.
+held_off = threading.Lock()
+
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=held_off.acquire, after_in_parent=held_off.release, after_in_child=held_off.release)
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class ForkSafeLock:
-    """A lock that is open in a child process, whoever held it in the parent at the moment of the fork."""
+    """A lock that is open in a child process, whoever held it in the parent at the moment of the fork.
+
+    It only hands out the lock of this process. The lock itself is entered and left by C code: an interrupt between two
+    steps of Python code could leave it closed for ever.
+    """
 
     __slots__ = ("_born", "_lock")
 
     def __init__(self) -> None:
         self._born, self._lock = _generation, threading.Lock()
 
-    def acquire(self, timeout: float = -1) -> bool:
+    def here(self) -> threading.Lock:
+        """Give the lock that is valid in this process."""
         if self._born != _generation:
             with _guard:
                 if self._born != _generation:
                     self._lock = threading.Lock()
                     self._born = _generation
-        return self._lock.acquire(timeout=timeout)
-
-    def release(self) -> None:
-        self._lock.release()
-
-    def __enter__(self) -> None:
-        self.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+        return self._lock

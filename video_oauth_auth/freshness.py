@@ -23,12 +23,14 @@ class Held:
         token: the token.
         fresh_until: until then it is simply used; moment of `budget.now`.
         usable_until: until then it is used while a newer one is fetched; moment of `budget.now`.
+        refresh_until: until then the refresh token is good; moment of `budget.now`.
         suspect: True if an API said 401 to it, in a way that left no chance to replay the request.
     """
 
     token: Token
     fresh_until: float
     usable_until: float
+    refresh_until: float = math.inf
     suspect: bool = False
 
 
@@ -45,16 +47,21 @@ def held_since(token: Token, sent_at: float, renew_ahead: float, previous: Held 
 def hold(token: Token, renew_ahead: float) -> Held:
     """Hold a token that comes from a store or from the user: its age is known from the wall clock only."""
     age = time.time() - token.issued_at
-    if age < -CLOCK_SKEW:
-        age = math.inf  # issued in the future: one of the clocks was wrong, and nobody knows which
-    return _held(token, now() - max(age, 0.0), renew_ahead) if math.isfinite(age) else Held(token, -math.inf, -math.inf)
+    held = _held(token, now() - max(age, 0.0), renew_ahead)
+    if age >= -CLOCK_SKEW:
+        return held
+    # Issued in the future: one of the clocks was wrong, and nobody knows which. The refresh token may still be good.
+    return replace(held, fresh_until=-math.inf, usable_until=-math.inf)
 
 
 def _held(token: Token, since: float, renew_ahead: float) -> Held:
+    refresh_until = math.inf
+    if token.refresh_expires_at is not None:
+        refresh_until = since + token.refresh_expires_at - token.issued_at
     if token.expires_at is None:
-        return Held(token, math.inf, math.inf)
+        return Held(token, math.inf, math.inf, refresh_until)
     lifetime = token.expires_at - token.issued_at
     if not 0 <= lifetime <= TEN_YEARS:
         lifetime = 0.0  # milliseconds taken for seconds, or a broken entry
     ahead = min(renew_ahead, lifetime / 5) * random.uniform(0.9, 1.0)  # noqa: S311 - so that a fleet is not in step
-    return Held(token, since + lifetime - ahead, since + lifetime)
+    return Held(token, since + lifetime - ahead, since + lifetime, refresh_until)

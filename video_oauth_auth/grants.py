@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from .errors import ConfigurationError
 
@@ -80,8 +80,14 @@ class _Request:
         for uri in resource:
             if ":" not in uri or "#" in uri:
                 raise ConfigurationError(f"resource={uri!r} has to be an absolute URI without fragment (RFC 8707)")
-        if clash := sorted(_RESERVED.intersection(self.extra)):
-            raise ConfigurationError(f"extra= must not hold {', '.join(clash)}: the library sets these parameters")
+        _check_extra("extra", self.extra)
+
+
+def _check_extra(name: str, extra: Mapping[str, str]) -> None:
+    if clash := sorted(_RESERVED.intersection(extra)):
+        raise ConfigurationError(f"{name}= must not hold {', '.join(clash)}: the library sets these parameters")
+    if wrong := sorted(key for key, value in extra.items() if not isinstance(value, str)):
+        raise ConfigurationError(f"{name}= takes text only; {', '.join(wrong)} is none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +101,13 @@ class ClientCredentials(_Request):
         extra: further form parameters.
     """
 
-    grant_type: ClassVar[str] = "client_credentials"
-    needs_person: ClassVar[bool] = False
+    @property
+    def grant_type(self) -> str:
+        return "client_credentials"
+
+    @property
+    def needs_person(self) -> bool:
+        return False
 
     def parameters(self) -> Mapping[str, str]:
         return {}
@@ -118,8 +129,17 @@ class AuthorizationCode(_Request):
     redirect_uri: str | None = field(default=None, kw_only=False)
     refresh_extra: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
 
-    grant_type: ClassVar[str] = "authorization_code"
-    needs_person: ClassVar[bool] = True
+    @property
+    def grant_type(self) -> str:
+        return "authorization_code"
+
+    @property
+    def needs_person(self) -> bool:
+        return True
+
+    def __post_init__(self) -> None:
+        super(AuthorizationCode, self).__post_init__()
+        _check_extra("refresh_extra", self.refresh_extra)
 
     def parameters(self) -> Mapping[str, str]:
         return {} if self.redirect_uri is None else {"redirect_uri": self.redirect_uri}
@@ -141,8 +161,13 @@ class ResourceOwnerPassword(_Request):
     username: str = field(kw_only=False)
     password: str = field(kw_only=False, repr=False)
 
-    grant_type: ClassVar[str] = "password"
-    needs_person: ClassVar[bool] = False
+    @property
+    def grant_type(self) -> str:
+        return "password"
+
+    @property
+    def needs_person(self) -> bool:
+        return False
 
     def parameters(self) -> Mapping[str, str]:
         return {"username": self.username, "password": self.password}

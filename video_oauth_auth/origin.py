@@ -112,6 +112,8 @@ def listed(urls: Iterable[str], name: str) -> tuple[str, ...]:
     Raises:
         ConfigurationError: it is no list of texts.
     """
+    if not isinstance(urls, Iterable):
+        raise ConfigurationError(f"{name}= takes a list of origins, not {type(urls).__name__}")
     if isinstance(urls, str):
         raise ConfigurationError(f"{name}= takes a list of origins, not one text: {name}=[{cleaned(urls)!r}]")
     found = tuple(urls)

@@ -7,7 +7,6 @@ server, save, publish. Nobody can cancel it, and its time is bounded by the budg
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
@@ -41,12 +40,10 @@ class _Unsaved:
 
     Attributes:
         held: the token, with its real freshness.
-        replaces: what the store had when it was got; anything else there comes from a sibling, and is newer.
         delay: seconds until the next try.
     """
 
     held: Held
-    replaces: Token | None
     delay: float
 
 
@@ -126,19 +123,19 @@ class Renewer:
     def _renew_locked(self, entry: Entry, stored: Token | None, attempt: Attempt) -> Token:
         if token := self._adopt(stored, attempt) or self._save_again(stored, entry, attempt):
             return token
-        base = attempt.held.token if self._unsaved and attempt.held else stored
+        base = self._unsaved.held.token if self._unsaved else stored
         if base is None and self._seed is not None:
             base = self._seed
             seeded = hold(base, self._renew_ahead)
             if attempt.reason == "first" and seeded.usable_until > now():
-                return self._keep(seeded, stored, entry, attempt)
-        return self._keep(self._ask(base, stored, attempt), stored, entry, attempt)
+                return self._keep(seeded, entry, attempt)
+        return self._keep(self._ask(base, stored, attempt), entry, attempt)
 
-    def _keep(self, held: Held, replaces: Token | None, entry: Entry | None, attempt: Attempt) -> Token:
+    def _keep(self, held: Held, entry: Entry | None, attempt: Attempt) -> Token:
         """Save, then publish."""
         attempt.budget.phase = "saving the token"
         self._seed = None
-        kept = self._save(held, replaces, entry)
+        kept = self._save(held, entry)
         attempt.saved = self._unsaved is None
         attempt.budget.sent = False
         attempt.publish(kept)
@@ -155,14 +152,14 @@ class Renewer:
         """
         with ExitStack() as stack:
             try:
-                entry, stored = self._enter(stack, timeout)
+                entry, _ = self._enter(stack, timeout)
             except TimeoutError:
                 raise StoreError(f"others held the lock of the stored token for {timeout:g} s") from None
             if token is None:
                 self._delete(entry)
             self._seed = self._dead = self._unsaved = None
             self.calls.forget()
-            return None if token is None else self._save(hold(token, self._renew_ahead), stored, entry)
+            return None if token is None else self._save(hold(token, self._renew_ahead), entry)
 
     # --- asking the server --------------------------------------------------------------------------------------
 
@@ -173,7 +170,7 @@ class Renewer:
         if base is not None and base.refresh_token is not None:
             if base.refresh_token == self._dead:
                 reason = "revoked"
-            elif base.refresh_expires_at is None or time.time() < base.refresh_expires_at:
+            elif now() < self._refresh_until(base, attempt):
                 try:
                     return self._refresh(base, stored, attempt)
                 except ResponseError as error:
@@ -186,6 +183,10 @@ class Renewer:
         token, sent_at = self.calls.make(grant_parameters(again), attempt, outdated=lambda: False)
         token = replace(token, scope=token.scope or again.scope)
         return held_since(token, sent_at, self._renew_ahead, attempt.held)
+
+    def _refresh_until(self, base: Token, attempt: Attempt) -> float:
+        held = attempt.held  # which knows better than the wall clock, if it is the same token
+        return (held if held is not None and held.token == base else hold(base, self._renew_ahead)).refresh_until
 
     def _refresh(self, base: Token, stored: Token | None, attempt: Attempt) -> Held:
         """Spend the refresh token of `base`; `stored` is what the store had when its lock was taken."""
@@ -207,7 +208,8 @@ class Renewer:
             newer = rotated_by_sibling()
             if newer is None:
                 raise
-            return self._refresh(newer, newer, attempt)
+            found = hold(newer, self._renew_ahead)
+            return found if found.usable_until > now() else self._refresh(newer, newer, attempt)
         if token.refresh_token is None:
             token = replace(token, refresh_token=refresh_token, refresh_expires_at=base.refresh_expires_at)
         token = replace(token, scope=token.scope or base.scope)
@@ -215,10 +217,23 @@ class Renewer:
 
     # --- the store ----------------------------------------------------------------------------------------------
 
-    def _load(self) -> Token | None:
+    def stored(self) -> Token | None:
+        """Look into the store.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        failure: StoreError
         try:
             return self._store.load(self._key)
-        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything; the lock will tell more
+        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
+            failure = self._store_error("read", error)
+        raise failure
+
+    def _load(self) -> Token | None:
+        try:
+            return self.stored()
+        except StoreError as error:  # taking the lock will tell more
             self._warn("read", error)
             return None
 
@@ -272,6 +287,7 @@ class Renewer:
         if (found.fresh_until if attempt.reason == "stale" else found.usable_until) <= now():
             return None
         self._seed = None
+        attempt.adopted = True
         attempt.publish(found)
         return stored
 
@@ -280,14 +296,14 @@ class Renewer:
         unsaved = self._unsaved
         if unsaved is None:
             return None
-        if stored != unsaved.replaces:
+        if stored is not None and stored.issued_at > unsaved.held.token.issued_at:  # a sibling has written since
             self._unsaved = None
             return self._adopt(stored, attempt)
         if attempt.reason == "rejected" or now() >= unsaved.held.fresh_until:
             return None
-        return self._keep(unsaved.held, stored, entry, attempt)
+        return self._keep(unsaved.held, entry, attempt)
 
-    def _save(self, held: Held, replaces: Token | None, entry: Entry | None) -> Held:
+    def _save(self, held: Held, entry: Entry | None) -> Held:
         """Save a token; where that fails, it serves this process and is due soon, so that saving is tried again."""
         try:
             if entry is not None:
@@ -297,7 +313,7 @@ class Renewer:
         except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
             self._warn("written", error)
         delay = min(self._unsaved.delay * 2, SAVE_AGAIN[1]) if self._unsaved else SAVE_AGAIN[0]
-        self._unsaved = _Unsaved(held, replaces, delay)
+        self._unsaved = _Unsaved(held, delay)
         return replace(held, fresh_until=min(held.fresh_until, now() + delay))
 
     def _delete(self, entry: Entry) -> None:
@@ -313,14 +329,14 @@ class Renewer:
         self._warn("locked", error)
         unsaved = self._unsaved
         if unsaved is not None and attempt.reason != "rejected" and now() < unsaved.held.fresh_until:
-            return self._keep(unsaved.held, unsaved.replaces, None, attempt)
+            return self._keep(unsaved.held, None, attempt)
         if self._seed is not None and attempt.reason == "first":
             seeded = hold(self._seed, self._renew_ahead)
             if now() < seeded.usable_until:
-                return self._keep(seeded, None, None, attempt)
+                return self._keep(seeded, None, attempt)
         if self._grant is None or self._grant.needs_person:
             raise error
-        return self._keep(self._ask(None, None, attempt), None, None, attempt)
+        return self._keep(self._ask(None, None, attempt), None, attempt)
 
     def _warn(self, what: str, error: Exception) -> None:
         if now() - self._warned_at >= WARN_EVERY:

@@ -90,8 +90,9 @@ class Reporter:
 
     def _succeeded(self, attempt: Attempt) -> None:
         self.last_error = None
-        if not attempt.grant_type:
+        if attempt.adopted:
             self.emit(TokenAdopted)
+        if not attempt.grant_type or attempt.adopted:
             return
         self.last_renewal_at = time.time()
         self.emit(

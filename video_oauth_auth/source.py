@@ -193,11 +193,11 @@ class TokenSource:
             library: whose request needs it; makes the token calls if no `http_client=` was given.
             patient: True to wait also while the token is only stale.
         """
-        text = rejected.access_token if isinstance(rejected, Token) else rejected
+        rejected = _token(rejected)
         while True:
-            token, attempt, mine = self._next(text, library, patient=patient)
+            token, attempt, mine = self._next(rejected, library, patient=patient)
             if mine is not None:
-                self._start(mine, on_caller=runs_on_caller(mine.via.library))
+                self._start(mine, on_caller=runs_on_caller(mine.via.library) or bool(_this_thread.renewing))
             if attempt is None:
                 return _given(token)
             try:
@@ -205,15 +205,15 @@ class TokenSource:
             except NotDone:
                 outcome = _out_of_time(attempt)
             if outcome is not None:
-                return self._result(outcome, text)
+                return self._result(outcome, rejected)
 
     async def await_token(
         self, *, rejected: Token | str | None = None, library: Library = "httpx", patient: bool = False
     ) -> Token:
         """Do the same as `wait` without blocking the event loop."""
-        text = rejected.access_token if isinstance(rejected, Token) else rejected
+        rejected = _token(rejected)
         while True:
-            token, attempt, mine = self._next(text, library, patient=patient)
+            token, attempt, mine = self._next(rejected, library, patient=patient)
             if mine is not None:
                 self._start(mine, on_caller=False)
             if attempt is None:
@@ -221,17 +221,17 @@ class TokenSource:
             done = await done_within(attempt.outcome, max(attempt.budget.remaining(), 0.0) + GRACE)
             outcome = attempt.outcome.result() if done else _out_of_time(attempt)
             if outcome is not None:
-                return self._result(outcome, text)
+                return self._result(outcome, rejected)
 
     def _next(
-        self, rejected: str | None, library: Library, *, patient: bool
+        self, rejected: Token | None, library: Library, *, patient: bool
     ) -> tuple[Token | None, Attempt | None, Attempt | None]:
         """Decide: the token to use, or the attempt to wait for; and the attempt that has to be started for it."""
         self._check_not_renewing()
-        with self._lock:
+        with self._lock.here():
             self._forget_parent()
             held, moment = self._held, now()
-            good = held is not None and not held.suspect and held.token.access_token != rejected
+            good = held is not None and not held.suspect and held.token != rejected
             if good and held is not None and moment < held.fresh_until:
                 return held.token, None, None
             futile = rejected is not None and not good and self._rejections.paused(moment)
@@ -239,7 +239,7 @@ class TokenSource:
                 return held.token, None, None
             beside = good and held is not None and moment < held.usable_until and not patient
             attempt, mine = self._attempt, None
-            if attempt is None:
+            if attempt is None or attempt.budget.remaining() < -GRACE:  # one that nobody ended can only be left
                 self._via = self._via or Via(library)
                 attempt = mine = self._attempt = Attempt(
                     budget=Budget(self._token_timeout),
@@ -255,11 +255,11 @@ class TokenSource:
                 attempt.caused_by_401 = True
             return None, attempt, mine
 
-    def _result(self, outcome: Token | OAuthError, rejected: str | None) -> Token:
+    def _result(self, outcome: Token | OAuthError, rejected: Token | None) -> Token:
         if isinstance(outcome, Token):
             return outcome
         held = self._held
-        if held is not None and held.token.access_token != rejected and now() < held.usable_until:
+        if held is not None and held.token != rejected and now() < held.usable_until:
             return held.token  # the renewal failed, but there is still time
         raise outcome.copied()
 
@@ -271,13 +271,18 @@ class TokenSource:
         def job() -> None:
             context.run(self._run, attempt)
 
-        if on_caller:
-            job()
-        elif not workers.submit(job):
-            if attempt.waiters and not _in_event_loop():
+        try:
+            if on_caller:
                 job()
-            else:
-                self._end(attempt, TransportError("no thread could be started for the renewal", sent=False))
+            elif not workers.submit(job):
+                if attempt.waiters and not _in_event_loop():
+                    job()
+                else:
+                    self._end(attempt, TransportError("no thread could be started for the renewal", sent=False))
+        except BaseException:  # Ctrl-C in between: the attempt must not wait for a worker that will never come
+            if not attempt.outcome.done() and attempt.budget.phase == Budget.FIRST_PHASE:
+                self._end(attempt, None)
+            raise
 
     def _run(self, attempt: Attempt) -> None:
         outcome: Outcome = None
@@ -286,15 +291,18 @@ class TokenSource:
             outcome = self._renewer.renew(attempt)
         except OAuthError as error:
             outcome = error.copied()
-        except Exception as error:  # noqa: BLE001 - the user's own grant, store or callable: told to all who wait
+        except BaseException as error:
             outcome = _unexpected(error)
+            if not isinstance(error, Exception):
+                raise  # on a caller's own thread, where it may be a Ctrl-C
         finally:
             self._end(attempt, outcome)
             _this_thread.renewing.discard(self)
 
     def _publish(self, held: Held) -> None:
-        with self._lock:
+        with self._lock.here():
             attempt = self._attempt
+            self._attempt = None  # who is not content with this token has to start another attempt
             self._held = held
             self._inherited = False
             if attempt is not None and attempt.caused_by_401 and attempt.grant_type:
@@ -303,12 +311,16 @@ class TokenSource:
 
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         """Tell everybody: those who listen to events first, so that they know before anybody goes on."""
-        self.reporter.ended(attempt, outcome)
-        with self._lock:
-            self._attempt = None
-            if not isinstance(outcome, Token):
-                self._hold_off(BUSY_PAUSE if outcome is None else FAILED_PAUSE)
-        attempt.outcome.set_result(outcome)
+        try:
+            self.reporter.ended(attempt, outcome)
+        finally:
+            with self._lock.here():
+                if self._attempt is attempt:
+                    self._attempt = None
+                if not isinstance(outcome, Token):
+                    self._hold_off(BUSY_PAUSE if outcome is None else FAILED_PAUSE)
+            if not attempt.outcome.done():
+                attempt.outcome.set_result(outcome)
 
     def _hold_off(self, pause: float) -> None:
         """Use a stale token a little longer before the next try: not every request shall start one."""
@@ -321,12 +333,12 @@ class TokenSource:
 
     def replayed(self, token: Token, *, accepted: bool) -> bool:
         """Take note of a replay's answer; tell whether it is the first sign that renewing does not help."""
-        with self._lock:
+        with self._lock.here():
             return self._rejections.accepted() if accepted else self._refused(token)
 
     def reject(self, token: Token) -> None:
         """Take note of a 401 that could not be answered: the next caller gets a newer token."""
-        with self._lock:
+        with self._lock.here():
             self._refused(token)
 
     def _refused(self, token: Token) -> bool:
@@ -356,7 +368,7 @@ class TokenSource:
 
     def _replace(self, token: Token | None) -> None:
         held = self._renewer.replace(token, self._token_timeout)
-        with self._lock:
+        with self._lock.here():
             self._rejections = Rejections()
             self.reporter.last_error = None
             self._held = held
@@ -364,7 +376,7 @@ class TokenSource:
     def status(self) -> Status:
         """Tell how it is going; looks into the store once if nothing is in memory yet."""
         held = self._held
-        if held is None and (stored := self._store.load(self.key)) is not None:
+        if held is None and (stored := self._renewer.stored()) is not None:
             held = hold(stored, self._renew_ahead)
         moment = now()
         error = self.reporter.last_error and self.reporter.last_error.copied()
@@ -419,6 +431,10 @@ class TokenSource:
                 "refresh tokens take the second use for theft: give both a shared store= such as FileStore, or sign in "
                 "after the fork"
             )
+
+
+def _token(rejected: Token | str | None) -> Token | None:
+    return Token(access_token=rejected) if isinstance(rejected, str) else rejected
 
 
 def _given(token: Token | None) -> Token:

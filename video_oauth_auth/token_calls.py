@@ -13,7 +13,7 @@ from .budget import now
 from .client import ClientCredential, OAuthClient, authentication_method
 from .discovery import Directory
 from .endpoints import Parameters, read_token, token_request
-from .errors import InvalidResponseError, ResponseError, TransportError
+from .errors import InvalidResponseError, OAuthError, ResponseError, TransportError
 from .token import Token
 
 __all__ = ["TokenCalls"]
@@ -34,7 +34,7 @@ Presented = tuple[ClientCredential, str | None]
 class _Refusal:
     """The server said no to exactly this; asking again would give the same answer."""
 
-    error: ResponseError
+    error: OAuthError
     presented: Presented
     delay: float
     probe_at: float
@@ -42,11 +42,24 @@ class _Refusal:
 
 @dataclass(frozen=True, slots=True)
 class _Lost:
-    """A refresh token was sent and no answer came: the server may have used it up."""
+    """A refresh token was sent and no answer came: the server may have used it up.
+
+    Attributes:
+        refresh_token: which one.
+        first_at: when its answer was lost first.
+        times: how often it was presented in vain.
+        next_at: when it may be presented again, once the quick tries are over.
+    """
 
     refresh_token: str
-    delay: float
+    first_at: float
+    times: int
     next_at: float
+
+    @property
+    def may_be_presented(self) -> bool:
+        quick = self.times < PRESENTED_AT_MOST and now() - self.first_at <= PRESENTED_WITHIN
+        return quick or now() >= self.next_at
 
 
 class TokenCalls:
@@ -94,9 +107,9 @@ class TokenCalls:
             TransportError, InvalidResponseError: no usable answer within the budget.
         """
         self._check_waiting_time(attempt)
-        presentations = self._presentations_left(refresh_token)
-        first_lost = 0.0
+        self._check_lost(refresh_token)
         tries, secret_asked_again = 0, False
+        attempt.budget.phase = "asking for the client's secret"
         credential = self._client.current()
         while True:
             tries += 1
@@ -117,20 +130,16 @@ class TokenCalls:
             else:
                 self.forget()
                 return answer
-            if (
-                refresh_token is not None
-                and isinstance(failed, TransportError)
-                and failed.status is None
-                and failed.sent
-            ):
-                presentations -= 1
-                first_lost = first_lost or now()
-                if presentations <= 0 or now() - first_lost > PRESENTED_WITHIN or outdated():
-                    self._note_lost(refresh_token)
-                    raise failed
+            if isinstance(failed, TransportError) and failed.status is None and failed.sent:
+                self._note_lost(refresh_token)
+            if self._must_not_repeat(outdated):
+                raise failed
             self._pause(failed, tries, attempt)
+            if self._must_not_repeat(outdated):  # the pause may have led out of the quick tries
+                raise failed
 
     def _call(self, credential: ClientCredential, parameters: Parameters, attempt: Attempt) -> tuple[Token, float]:
+        transport.warm_up(attempt.via.library)
         server = self._directory.current(attempt.via, attempt.budget)
         method = authentication_method(self._client, server)
         request = token_request(server.token_endpoint or "", credential, method, parameters, server=server)
@@ -147,6 +156,7 @@ class TokenCalls:
         hopeless = isinstance(failed, InvalidResponseError) or failed.lasting
         if (hopeless and tries >= TRIES_WHEN_HOPELESS) or delay >= attempt.budget.remaining():
             raise failed
+        attempt.budget.sent = False  # there is nothing to save
         attempt.budget.phase = f"waiting {delay:.1f} s before the next try ({failed})"
         time.sleep(delay)
 
@@ -174,24 +184,28 @@ class TokenCalls:
         before = self._refusal
         again = before is not None and before.presented == presented
         delay = min(before.delay * 2, PROBE_AT_MOST) if before is not None and again else PROBE_FIRST
-        self._refusal = _Refusal(error, presented, delay, now() + delay)
+        self._refusal = _Refusal(error.copied(), presented, delay, now() + delay)
 
     # --- lost ---------------------------------------------------------------------------------------------------
 
-    def _presentations_left(self, refresh_token: str | None) -> int:
+    def _check_lost(self, refresh_token: str | None) -> None:
         lost = self._lost
         if lost is None or lost.refresh_token != refresh_token:
-            return PRESENTED_AT_MOST
-        if (wait := lost.next_at - now()) > 0:
+            self._lost = None
+        elif not lost.may_be_presented:
+            wait = max(lost.next_at - now(), 0.0)
             raise TransportError(
                 f"the answer of {self._directory.name} to a refresh was lost; the refresh token is kept and will be "
                 f"presented again in {wait:.0f} s",
                 retry_after=wait,
             )
-        return 1
 
-    def _note_lost(self, refresh_token: str) -> None:
-        before = self._lost
-        again = before is not None and before.refresh_token == refresh_token
-        delay = min(before.delay * 2, LOST_AT_MOST) if before is not None and again else LOST_FIRST
-        self._lost = _Lost(refresh_token, delay, now() + delay)
+    def _note_lost(self, refresh_token: str | None) -> None:
+        if refresh_token is not None:
+            times = 1 if self._lost is None else self._lost.times + 1
+            first_at = now() if self._lost is None else self._lost.first_at
+            delay = min(LOST_FIRST * 2.0 ** max(times - PRESENTED_AT_MOST, 0), LOST_AT_MOST)
+            self._lost = _Lost(refresh_token, first_at, times, now() + delay)
+
+    def _must_not_repeat(self, outdated: Callable[[], bool]) -> bool:
+        return self._lost is not None and (not self._lost.may_be_presented or outdated())

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import httpx
     import requests
 
-__all__ = ["Via", "runs_on_caller", "send", "via_client"]
+__all__ = ["Via", "runs_on_caller", "send", "via_client", "warm_up"]
 
 MOST_BYTES = 1024 * 1024
 CONNECT_TIMEOUT = 10.0  # seconds; a try that cannot connect must leave time for the next one
@@ -78,6 +78,23 @@ def runs_on_caller(library: Library) -> bool:
     return module is not None and module.Session.send.__module__ != "requests.sessions"
 
 
+_NEEDED: dict[Library, tuple[str, ...]] = {
+    "requests": ("requests.adapters",),
+    "httpx": ("httpx", "httpcore"),
+    "httpx2": ("httpx2", "httpcore2"),
+}
+_warm: set[Library] = set()
+
+
+def warm_up(library: Library) -> None:
+    """Import what a token call needs, once in the process, and while no fork can happen."""
+    if library not in _warm:
+        with forks.held_off:
+            for name in (*_NEEDED[library], "authlib.oauth2.rfc6749.parameters", "encodings.idna"):
+                importlib.import_module(name)
+        _warm.add(library)
+
+
 def send(request: HTTPRequest, *, via: Via, budget: Budget) -> HTTPResponse:
     """Make one exchange and give the complete answer, whatever its status.
 
@@ -96,7 +113,8 @@ def send(request: HTTPRequest, *, via: Via, budget: Budget) -> HTTPResponse:
         exchange = _by_requests if via.library == "requests" else _by_httpx
         try:
             response = exchange(request, via, watched)
-            if not watched.ended:  # else what looks like an answer is what had come when the connection was shut down
+            # At the deadline the connection is shut down; what had come may look like an answer that ends there.
+            if not watched.ended or response.headers.keys() & _SAYS_ITS_LENGTH:
                 return response
             failure = _failed(TimeoutError(), request, watched)
         except OAuthError as error:
@@ -145,9 +163,12 @@ def _over_httpx(module: Any, client: httpx.Client, request: HTTPRequest, watched
     # Below Client.send, which would add the client's hooks and keep the server's cookies for it.
     transport = client._transport_for_url(sending.url)
     if not isinstance(transport, module.HTTPTransport):
-        _now_sent(watched, request)  # a mock or the user's own transport: it does not tell how far it is
+        watched.blind = True
+        _now_sent(watched, request)
     response = transport.handle_request(sending)
     try:
+        if (stream := response.extensions.get("network_stream")) is not None:
+            watched.add(stream.get_extra_info("socket"))  # a kept connection, whose making nobody told about
         headers = {name.lower(): value for name, value in response.headers.items()}
         return HTTPResponse(
             status=response.status_code, headers=headers, body=_body(cast("Any", response.stream), headers)
@@ -162,34 +183,45 @@ def _over_httpx(module: Any, client: httpx.Client, request: HTTPRequest, watched
 def _by_requests(request: HTTPRequest, via: Via, watched: Connections) -> HTTPResponse:
     import requests
 
-    with requests.Session() as session:
-        if via.client is not None:
-            _borrow(session, via.client)
-        # Looking for a redirect's target, which is not followed anyway, would read a body of any size.
-        session.resolve_redirects = lambda *_args, **_kwargs: iter(())  # type: ignore[method-assign,assignment]
-        private_adapter = _adapter_class()
-        for prefix, adapter in list(session.adapters.items()):
-            if type(adapter) is requests.adapters.HTTPAdapter:
-                session.mount(prefix, private_adapter(watched, request))
-        if not isinstance(session.get_adapter(request.url), private_adapter):
-            _now_sent(watched, request)  # a mock or the user's own adapter: it does not tell how far it is
-        settings = session.merge_environment_settings(request.url, {}, stream=True, verify=None, cert=None)
-        left = max(watched.budget.remaining(), 0.001)
-        response = session.send(
-            requests.Request(request.method, request.url, dict(request.headers), data=request.body).prepare(),
-            timeout=(min(left, CONNECT_TIMEOUT), left),
-            allow_redirects=False,
-            **settings,
-        )
-        try:
-            headers = {name.lower(): value for name, value in response.headers.items()}
-            body = _body(response.raw.stream(65536, decode_content=False), headers)
-            if not body and not headers.keys() & {"content-length", "transfer-encoding"}:
-                # http.client takes the end of the connection for the end of the headers.
-                raise EOFError("the connection ended before the answer did")
-            return HTTPResponse(status=response.status_code, headers=headers, body=body)
-        finally:
-            response.close()
+    session = requests.Session()
+    if via.client is not None:
+        _borrow(session, via.client)
+    # Looking for a redirect's target, which is not followed anyway, would read a body of any size.
+    session.resolve_redirects = lambda *_args, **_kwargs: iter(())  # type: ignore[method-assign,assignment]
+    private = _adapter_class()(watched, request)
+    for prefix, adapter in list(session.adapters.items()):
+        if type(adapter) is requests.adapters.HTTPAdapter:
+            session.mount(prefix, private)
+    if session.get_adapter(request.url) is not private:
+        watched.blind = True
+        _now_sent(watched, request)
+    try:
+        return _over_requests(session, request, watched)
+    finally:
+        private.close()  # and not the session, whose other adapters belong to the user
+
+
+def _over_requests(session: requests.Session, request: HTTPRequest, watched: Connections) -> HTTPResponse:
+    from requests import Request
+
+    settings = session.merge_environment_settings(request.url, {}, stream=True, verify=None, cert=None)
+    left = max(watched.budget.remaining(), 0.001)
+    response = session.send(
+        Request(request.method, request.url, dict(request.headers), data=request.body).prepare(),
+        timeout=(min(left, CONNECT_TIMEOUT), left),
+        allow_redirects=False,
+        **settings,
+    )
+    try:
+        watched.add(getattr(getattr(response.raw, "connection", None), "sock", None))
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        body = _body(response.raw.stream(65536, decode_content=False), headers)
+        if response.status_code in (200, 201) and not body and not headers.keys() & _SAYS_ITS_LENGTH:
+            # http.client takes the end of the connection for the end of the headers.
+            raise EOFError("the connection ended before the answer did")
+        return HTTPResponse(status=response.status_code, headers=headers, body=body)
+    finally:
+        response.close()
 
 
 def _borrow(session: requests.Session, client: requests.Session) -> None:
@@ -249,9 +281,21 @@ def _now_sent(watched: Connections, request: HTTPRequest) -> None:
     watched.budget.sent = True
 
 
-@functools.cache
+_contexts: dict[tuple[Library, str], ssl.SSLContext] = {}
+forks.reset_in_child(_contexts.clear)
+
+
 def _tls_context(library: Library, ca_bundle: str = "") -> ssl.SSLContext:
     """Make the TLS context of a library once in the process: reading the certificates takes 20 ms each time."""
+    wanted = (library, ca_bundle)
+    if wanted not in _contexts:
+        with forks.held_off:  # OpenSSL has locks of its own, which a child would find closed
+            if wanted not in _contexts:
+                _contexts[wanted] = _make_tls_context(library, ca_bundle)
+    return _contexts[wanted]
+
+
+def _make_tls_context(library: Library, ca_bundle: str) -> ssl.SSLContext:
     if library != "requests":
         return cast("ssl.SSLContext", importlib.import_module(library).create_ssl_context())
     from requests.utils import DEFAULT_CA_BUNDLE_PATH
@@ -259,9 +303,6 @@ def _tls_context(library: Library, ca_bundle: str = "") -> ssl.SSLContext:
     where = ca_bundle or DEFAULT_CA_BUNDLE_PATH
     is_folder = Path(where).is_dir()
     return ssl.create_default_context(cafile=None if is_folder else where, capath=where if is_folder else None)
-
-
-forks.reset_in_child(_tls_context.cache_clear)
 
 
 def _body(chunks: Iterable[bytes], headers: dict[str, str]) -> bytes:
@@ -293,7 +334,9 @@ def _limited(chunks: Iterable[bytes]) -> bytes:
     return bytes(body)
 
 
-# Errors by which a library says that it never got as far as sending something.
+_SAYS_ITS_LENGTH = frozenset({"content-length", "transfer-encoding"})
+
+# Errors by which a foreign transport says that it never got as far as sending something; ours knows.
 _NOTHING_SENT = frozenset(
     {
         "ConnectError",
@@ -312,9 +355,11 @@ def _failed(error: Exception, request: HTTPRequest, watched: Connections) -> Tra
     names = {type(one).__name__ for one in _chain(error)}
     text = str(error)
     for secret in request.secrets:
-        text = text.replace(secret, "…")
+        text = text.replace(secret, "…").replace(repr(secret)[1:-1], "…")
     text = cleaned(text) or type(error).__name__
-    sent = watched.budget.sent and type(error).__name__ not in _NOTHING_SENT and "NewConnectionError" not in names
+    sent = watched.budget.sent
+    if watched.blind and (type(error).__name__ in _NOTHING_SENT or "NewConnectionError" in names):
+        sent = False
     if watched.ended:
         text = f"no complete answer within {watched.budget.seconds:g} s (token_timeout)"
     hint = ""

@@ -20,19 +20,29 @@ __all__ = ["Connections", "connections"]
 
 
 class Connections:
-    """The connections of one exchange, so that they can be shut down from outside."""
+    """The connections of one exchange, so that they can be shut down from outside.
 
-    __slots__ = ("_closed", "_sockets", "budget", "ended")
+    Attributes:
+        budget: when they are shut down.
+        ended: True once they were.
+        blind: True if a mock or somebody's own transport makes the exchange: it does not tell how far it is.
+    """
+
+    __slots__ = ("_closed", "_sockets", "blind", "budget", "ended")
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self.ended = False
+        self.blind = False
         self._closed = False
         self._sockets: list[socket.socket] = []
 
-    def add(self, connected: socket.socket) -> None:
+    def add(self, connected: object) -> None:
         """Remember a connection by a descriptor of our own: TLS moves the original into another object."""
-        self._sockets.append(connected.dup())
+        if not isinstance(connected, socket.socket):
+            return
+        # socket.dup would make a TLS socket again, which Python refuses.
+        self._sockets.append(socket.fromfd(connected.fileno(), connected.family, connected.type, connected.proto))
         if self.ended:
             self.shut_down()
 

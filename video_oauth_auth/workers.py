@@ -6,10 +6,11 @@ Cancelling a task, a time-out, Ctrl-C or closing an event loop ends a caller, ne
 from __future__ import annotations
 
 import atexit
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from . import forks
@@ -27,36 +28,50 @@ class _Workers:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._jobs: deque[Job] = deque()
-        self._threads = 0
+        self._started = 0  # threads that run or are about to
+        self._running = 0
+        self._finalized = False
         self.under_way: set[Budget] = set()
         self.ended = threading.Condition(threading.Lock())
 
     def submit(self, job: Job) -> bool:
+        self._finish_in_child()
         with self._lock:
             self._jobs.append(job)
-            if self._threads >= MOST_AT_ONCE:
+            if self._started >= MOST_AT_ONCE:
                 return True
-            self._threads += 1
+            self._started += 1
         try:
             threading.Thread(target=self._work, name="video-oauth-auth-worker", daemon=True).start()
         except RuntimeError:  # the process has no thread left, or the interpreter is shutting down
             with self._lock:
-                self._threads -= 1
-                if self._threads:
-                    return True  # a worker that lives will come to it
+                self._started -= 1
+                if self._running or job not in self._jobs:
+                    return True  # a worker that runs comes to it, or has it already
                 self._jobs.remove(job)
                 return False
         return True
 
     def _work(self) -> None:
+        with self._lock:
+            self._running += 1
         while True:
             with self._lock:
                 if not self._jobs:
-                    self._threads -= 1
+                    self._started -= 1
+                    self._running -= 1
                     return
                 job = self._jobs.popleft()
-            job()
+            with suppress(BaseException):  # whatever it was, the job has told those who wait for it
+                job()
             del job
+
+    def _finish_in_child(self) -> None:
+        """Let a child process of multiprocessing wait at its end too: it leaves without running `atexit`."""
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None and forks.generation() and not self._finalized:
+            self._finalized = True
+            util.Finalize(None, self.finish, exitpriority=10)
 
     def finish(self) -> None:
         """Wait for what has been sent and not yet saved; a rotated refresh token would be lost."""

@@ -43,12 +43,13 @@ class MemoryStore:
     @contextmanager
     def transaction(self, key: StoreKey, *, timeout: float) -> Iterator[_Slot]:
         slot = self._slots.setdefault(key, _Slot())
-        if not slot.lock.acquire(timeout=max(timeout, 0.0)):
+        lock = slot.lock.here()
+        if not lock.acquire(timeout=max(timeout, 0.0)):
             raise TimeoutError("another renewal holds the lock of this entry")
         try:
             yield slot
         finally:
-            slot.lock.release()
+            lock.release()
 
     def entries(self) -> list[StoreKey]:
         return [key for key, slot in list(self._slots.items()) if slot.token is not None]
