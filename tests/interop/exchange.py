@@ -44,7 +44,20 @@ class Exchange:
             token_endpoint_auth_method=client.token_endpoint_auth_method,
         )
         server = AuthorizationServer(token_endpoint=self.provider.token_endpoint)
-        return OAuth2Auth(TokenSource(server, oauth_client, grant, token=token), origins=[self.api.origin])
+        return self.auth_at(server, oauth_client, grant, token=token)
+
+    def auth_at(
+        self,
+        server: AuthorizationServer | str,
+        client: OAuthClient,
+        grant: ClientCredentials | None,
+        *,
+        token: Mapping[str, Any] | None = None,
+        http_client: httpx.Client | None = None,
+    ) -> OAuth2Auth:
+        """An auth object for the API as a user makes it, from an issuer or from metadata."""
+        source = TokenSource(server, client, grant, token=token, http_client=http_client)
+        return OAuth2Auth(source, origins=[self.api.origin])
 
     def received(self) -> list[Received]:
         return self.api.received(urlsplit(self.url).path)

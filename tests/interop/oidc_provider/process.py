@@ -4,7 +4,8 @@ import http.client
 import json
 import selectors
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,35 +22,60 @@ Parameters = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredClient:
-    """A confidential client; `access_token_lifetime` is in seconds."""
+    """A confidential client; `access_token_lifetime` is in seconds, `jwks` has the public keys of `private_key_jwt`."""
 
     client_id: str
     client_secret: str
     token_endpoint_auth_method: str = "client_secret_basic"
     access_token_lifetime: int = 300
+    jwks: Mapping[str, object] | None = None
 
     def metadata(self) -> dict[str, object]:
-        return asdict(self) | {
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return given | {
             "grant_types": ["authorization_code", "client_credentials", "refresh_token"],
             "redirect_uris": ["http://127.0.0.1/callback"],
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Assertion:
+    """What oidc-provider read in a client assertion whose signature it had verified."""
+
+    alg: str
+    kid: str | None
+    aud: str
+    jti: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """What the server did for one client since the client was registered."""
+    """What the server did for one client since the client was registered.
+
+    `granted_to_header` counts the grants whose client had its secret in the Authorization header: oidc-provider takes
+    it there and in the body, whichever of the two is registered.
+    """
 
     granted: Mapping[str, int]
     refused: Mapping[str, int]
     revoked_grants: int
+    assertions: Sequence[Assertion]
+    granted_to_header: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OidcProvider:
-    """One running oidc-provider on loopback."""
+    """One running oidc-provider on loopback.
+
+    Beside `issuer` it is two issuers with a path. `openid_tenant` has its metadata where OpenID Connect puts them, and
+    takes `client_secret_post` and `private_key_jwt`; `oauth_tenant` where RFC 8414 does, and takes `client_secret_jwt`
+    (HS512) and `private_key_jwt`. Both take signatures by PS256, ES256 and Ed25519 only.
+    """
 
     issuer: str
     port: int
+    openid_tenant: str
+    oauth_tenant: str
 
     @property
     def token_endpoint(self) -> str:
@@ -77,7 +103,12 @@ class OidcProvider:
         return int(self._admin("POST", "/admin/revoke-access-tokens", {"client_id": client_id})["revoked"])
 
     def statistics(self, client_id: str) -> Statistics:
-        return Statistics(**self._admin("GET", f"/admin/stats?{urlencode({'client_id': client_id})}"))
+        seen = self._admin("GET", f"/admin/stats?{urlencode({'client_id': client_id})}")
+        return Statistics(**seen | {"assertions": [Assertion(**one) for one in seen["assertions"]]})
+
+    def documents(self) -> Counter[str]:
+        """How often each path of a metadata document was asked for so far."""
+        return Counter(self._admin("GET", "/admin/documents"))
 
     def _admin(self, method: str, path: str, parameters: Parameters | None = None) -> dict[str, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ADMIN_TIMEOUT)
@@ -117,7 +148,10 @@ def _when_ready(process: subprocess.Popen[bytes], log: Path) -> OidcProvider:
     if not line:
         raise RuntimeError(f"oidc-provider did not get ready within {START_TIMEOUT} s:\n{log.read_text()}")
     ready = json.loads(line)
-    return OidcProvider(issuer=ready["issuer"], port=ready["port"])
+    openid_tenant, oauth_tenant = ready["tenants"]
+    return OidcProvider(
+        issuer=ready["issuer"], port=ready["port"], openid_tenant=openid_tenant, oauth_tenant=oauth_tenant
+    )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

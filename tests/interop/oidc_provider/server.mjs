@@ -2,7 +2,10 @@
 //   POST /admin/clients                register a client; `access_token_lifetime` (seconds) is our own metadata member
 //   POST /admin/tokens                 a person's access and refresh token for a client, as after a sign-in
 //   POST /admin/revoke-access-tokens   end the living access tokens of a client, leaving its refresh tokens
-//   GET  /admin/stats?client_id=...    what the server granted, refused and revoked
+//   GET  /admin/stats?client_id=...    what the server granted, refused and revoked, and which assertions it verified
+//   GET  /admin/documents              how often each metadata document was fetched
+// Beside the issuer at the top there are two with a path, each with its metadata at one place only (see TENANTS); all
+// three know the same clients and tokens.
 // Run as `node server.mjs <installation folder>`; prints one JSON line when it listens, ends when stdin is closed.
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
@@ -11,6 +14,9 @@ import { pathToFileURL } from 'node:url';
 
 const installation = createRequire(join(process.argv[2], 'package.json'));
 const { Provider } = await import(pathToFileURL(installation.resolve('oidc-provider')));
+const { createMemoryAdapter } = await import(
+  pathToFileURL(join(process.argv[2], 'node_modules/oidc-provider/lib/adapters/memory_adapter.js')),
+);
 
 // Its notices go to stdout by default, which carries nothing but the readiness line here.
 console.info = console.error;
@@ -19,6 +25,11 @@ const SCOPE = 'openid offline_access';
 const lifetimeOf = (ctx, token, client) => client.access_token_lifetime;
 
 const configuration = {
+  adapter: createMemoryAdapter(), // by default each issuer has a memory of its own; this is one for all of them
+  // Called after the signature was verified, and before the jti is looked up.
+  assertJwtClientAuthClaimsAndHeader(ctx, { aud, jti }, { alg, kid = null }, client) {
+    statisticsOf(client.clientId).assertions.push({ alg, kid, aud, jti });
+  },
   features: {
     clientCredentials: { enabled: true },
     introspection: { enabled: true },
@@ -41,10 +52,27 @@ const configuration = {
   findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
 };
 
+// The algorithms leave out what a client would take first: one that does not read the metadata is refused.
+const SIGNING_ALGORITHMS = ['PS256', 'ES256', 'Ed25519', 'HS512'];
+const TENANTS = [
+  {
+    path: '/openid/tv',
+    document: '/openid/tv/.well-known/openid-configuration',
+    clientAuthMethods: ['client_secret_post', 'private_key_jwt'],
+  },
+  {
+    path: '/oauth/tv',
+    document: '/.well-known/oauth-authorization-server/oauth/tv',
+    clientAuthMethods: ['client_secret_jwt', 'private_key_jwt'],
+  },
+];
+
 const statistics = new Map();
 function statisticsOf(clientId = '') {
   if (!statistics.has(clientId)) {
-    statistics.set(clientId, { granted: {}, refused: {}, revoked_grants: 0 });
+    statistics.set(clientId, {
+      granted: {}, refused: {}, revoked_grants: 0, assertions: [], granted_to_header: 0,
+    });
   }
   return statistics.get(clientId);
 }
@@ -59,8 +87,10 @@ function remember(token) {
 }
 
 function watch(provider) {
-  provider.on('grant.success', ({ oidc }) => {
-    countUp(statisticsOf(oidc.client.clientId).granted, oidc.params.grant_type);
+  provider.on('grant.success', ({ oidc, headers }) => {
+    const seen = statisticsOf(oidc.client.clientId);
+    countUp(seen.granted, oidc.params.grant_type);
+    if (headers.authorization) seen.granted_to_header += 1;
   });
   // error_detail is the reason that oidc-provider keeps from the client: 'refresh token already used' is a reuse.
   provider.on('grant.error', ({ oidc }, error) => {
@@ -106,11 +136,17 @@ async function revokeAccessTokens(provider, { client_id: clientId }) {
   return { revoked: living.length };
 }
 
+const documents = {};
+function countDocument({ pathname }) {
+  if (pathname.includes('/.well-known/')) countUp(documents, pathname);
+}
+
 const actions = {
   'POST /admin/clients': registerClient,
   'POST /admin/tokens': signIn,
   'POST /admin/revoke-access-tokens': revokeAccessTokens,
   'GET /admin/stats': (provider, { client_id: clientId }) => statisticsOf(clientId),
+  'GET /admin/documents': () => documents,
 };
 
 async function readBody(request) {
@@ -134,6 +170,29 @@ async function act(provider, action, url, request, response) {
   response.end(body);
 }
 
+function startTenant(top, { path, document, clientAuthMethods }) {
+  const provider = new Provider(`${top}${path}`, {
+    ...configuration,
+    clientAuthMethods,
+    enabledJWA: { clientAuthSigningAlgValues: [...SIGNING_ALGORITHMS] },
+  });
+  watch(provider);
+  return { path, document, speakOAuth: provider.callback() };
+}
+
+function speakAsTenant({ path, document, speakOAuth }, { pathname }, request, response) {
+  if (pathname === document) {
+    request.url = '/.well-known/openid-configuration';
+  } else if (pathname.includes('/.well-known/')) {
+    response.writeHead(404).end();
+    return;
+  } else {
+    request.url = request.url.slice(path.length);
+  }
+  request.originalUrl = `${path}${request.url}`; // from which oidc-provider learns where it is mounted
+  speakOAuth(request, response);
+}
+
 const server = createServer();
 server.listen(0, '127.0.0.1', () => {
   const { port } = server.address();
@@ -141,12 +200,16 @@ server.listen(0, '127.0.0.1', () => {
   const provider = new Provider(issuer, configuration);
   watch(provider);
   const speakOAuth = provider.callback();
+  const tenants = TENANTS.map((tenant) => startTenant(issuer, tenant));
   server.on('request', (request, response) => {
     const url = new URL(request.url, issuer);
     const action = actions[`${request.method} ${url.pathname}`];
-    return action ? act(provider, action, url, request, response) : speakOAuth(request, response);
+    if (action) return act(provider, action, url, request, response);
+    countDocument(url);
+    const tenant = tenants.find(({ path, document }) => url.pathname === document || url.pathname.startsWith(`${path}/`));
+    return tenant ? speakAsTenant(tenant, url, request, response) : speakOAuth(request, response);
   });
-  console.log(JSON.stringify({ ready: true, issuer, port }));
+  console.log(JSON.stringify({ ready: true, issuer, port, tenants: TENANTS.map(({ path }) => `${issuer}${path}`) }));
 });
 
 // Whoever started the server holds its stdin: it never outlives them.
