@@ -1,0 +1,1 @@
+"""Measures video_oauth_auth beside other libraries and beside a static header: `make bench`."""

@@ -1,0 +1,171 @@
+"""Very many sources of one process whose tokens expire together."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+import statistics
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from video_oauth_auth import AuthorizationServer, ClientCredentials, OAuthClient, Token, TokenSource
+
+from ..contenders import OURS, Contender
+from ..fresh import run_fresh
+from ..scale import Scale
+from ..site import Site
+from ..tables import Column, Goal, Row, Table
+from .ticker import ticking
+
+__all__ = ["measure"]
+
+logger = logging.getLogger("benchmarks")
+
+Job = Callable[[TokenSource], Coroutine[Any, Any, bool]]
+
+EXPIRED = "expired-"
+OUR_THREADS = "video-oauth-auth"  # how the names of its threads begin
+BURST = 25  # tasks that are started in one turn of the event loop
+METHOD = (
+    "{fleet:,} token sources in one process, each with its own client id and an expired token, are asked for a token "
+    "by a task each, all in one event loop; the tasks are started {burst} at a time, since starting them all in one "
+    "turn would itself hold the loop. Every source makes its own token call (the server, in another process, answers "
+    "at once). Threads of the library and the largest gap between two ticks of a millisecond ticker are watched "
+    "meanwhile; {meetings} fresh processes, shown are the largest values and the median time. 'Sleeping tasks' are as "
+    "many tasks beside as many sources, which sleep a few seconds and ask for nothing: Python's cyclic garbage "
+    "collector, which looks at every object of sources and tasks, holds the loop for them as well. Therefore "
+    "everything is measured twice, with the collector running and with it paused (`gc.disable()`)."
+)
+COLUMNS = (
+    Column(name="threads of this library", unit="count"),
+    Column(name="event-loop stall", unit="ms"),
+    Column(name="failures", unit="count"),
+    Column(name="token calls", unit="count"),
+    Column(name="until all have a token", unit="s"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sortie:
+    """What one fleet did; times in seconds."""
+
+    threads: int
+    stall: float
+    failures: int
+    token_calls: int
+    seconds: float
+
+
+def measure(site: Site, contenders: Sequence[Contender], scale: Scale) -> Table:  # noqa: ARG001 - only ours can
+    """Let the fleet renew."""
+    ways: tuple[tuple[str, Job], ...] = (("sleeping tasks", _asleep), (OURS, _renewed))
+    measured = {
+        (name, collecting): [
+            run_fresh(scale, sortie, site, scale, job, collecting=collecting) for _ in range(scale.meetings)
+        ]
+        for collecting in (True, False)
+        for name, job in ways
+    }
+    rows = tuple(
+        _row(f"{name}, collector {'running' if collecting else 'paused'}", sorties)
+        for (name, collecting), sorties in measured.items()
+    )
+    title = f"{scale.fleet:,} sources expire together"
+    return Table(
+        title=title,
+        method=METHOD.format(fleet=scale.fleet, burst=BURST, meetings=scale.meetings),
+        columns=COLUMNS,
+        rows=rows,
+        goals=tuple(_goals(f"{title}: ", measured[OURS, True], measured[OURS, False])),
+    )
+
+
+def _goals(what: str, running: Sequence[Sortie], paused: Sequence[Sortie]) -> Iterator[Goal]:
+    both = [*running, *paused]
+    threads, failures = max(one.threads for one in both), max(one.failures for one in both)
+    yield Goal(what=f"{what}threads", sense="at most", limit=40, measured=threads, unit="count")
+    yield Goal(what=f"{what}failures", sense="at most", limit=0, measured=failures, unit="count")
+    for how, sorties in (("running", running), ("paused", paused)):
+        stall = max(one.stall for one in sorties) * 1000
+        yield Goal(
+            what=f"{what}event-loop stall, collector {how}", sense="under", limit=20.0, measured=stall, unit="ms"
+        )
+
+
+def _row(name: str, sorties: Sequence[Sortie]) -> Row:
+    values = (
+        max(one.threads for one in sorties),
+        max(one.stall for one in sorties) * 1000,
+        max(one.failures for one in sorties),
+        max(one.token_calls for one in sorties),
+        statistics.median(one.seconds for one in sorties),
+    )
+    return Row(name=name, values=values)
+
+
+def _source(site: Site, number: int) -> TokenSource:
+    moment = time.time()
+    return TokenSource(
+        AuthorizationServer(token_endpoint=site.token_endpoint),
+        OAuthClient(f"client-{number}", f"secret-{number}"),
+        ClientCredentials(),
+        token=Token(access_token=f"{EXPIRED}{number}", issued_at=moment - 10, expires_at=moment - 5),
+    )
+
+
+def sortie(site: Site, scale: Scale, job: Job, *, collecting: bool) -> Sortie:
+    """Run the job once for each source; in a process of its own."""
+    site.behave()
+    sources = [_source(site, number) for number in range(scale.fleet)]
+    gc.collect()
+    if not collecting:
+        gc.disable()
+    try:
+        return asyncio.run(_watched(site, [partial(job, source) for source in sources]))
+    finally:
+        gc.enable()
+
+
+async def _asleep(source: TokenSource) -> bool:  # noqa: ARG001 - it is only there
+    async with asyncio.timeout(30):
+        await asyncio.sleep(random.uniform(0.5, 2.0))
+    return True
+
+
+async def _renewed(source: TokenSource) -> bool:
+    try:
+        token = await source.aget_token()
+    except Exception:
+        logger.exception("a source failed")  # none is expected, so it should be known why
+        return False
+    return not token.access_token.startswith(EXPIRED)
+
+
+async def _watched(site: Site, jobs: Sequence[Callable[[], Coroutine[Any, Any, bool]]]) -> Sortie:
+    threads = 0
+
+    def count() -> None:
+        nonlocal threads
+        threads = max(threads, sum(one.name.startswith(OUR_THREADS) for one in threading.enumerate()))
+
+    async with ticking(count) as ticker:
+        begin = time.perf_counter()
+        tasks = []
+        for start in range(0, len(jobs), BURST):
+            tasks += [asyncio.create_task(job()) for job in jobs[start : start + BURST]]
+            await asyncio.sleep(0)
+        good = sum([await task for task in tasks])
+        seconds = time.perf_counter() - begin
+    return Sortie(
+        threads=threads,
+        stall=ticker.largest_gap,
+        failures=len(jobs) - good,
+        token_calls=site.counts().token_calls,
+        seconds=seconds,
+    )

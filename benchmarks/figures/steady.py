@@ -1,0 +1,171 @@
+"""Requests that go on steadily while tokens expire and the token endpoint is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from ..contenders import OURS, AsyncFetch, Contender, Fetch, GrantType, Terms
+from ..fresh import run_fresh
+from ..scale import Scale
+from ..site import Site
+from ..tables import Column, Goal, Row, Table
+
+__all__ = ["measure"]
+
+CALLERS = 4
+PERIOD = 0.04  # seconds between two requests of a caller
+WAITED = 0.02  # seconds of added latency that count as having waited
+METHOD = (
+    "Four callers (threads, or tasks of one event loop) make 25 requests per second each over real sockets, while "
+    "tokens live {lifetime} s and the token endpoint takes {slow:.0f} ms, for {expiries} lifetimes. Added latency is "
+    "a request's time minus that of the fastest tenth of its run. The other libraries are told to take a token for "
+    "expired a fifth of its life before its end; video_oauth_auth has its defaults. requests-oauthlib, which cannot "
+    "be told so, renews at the very end, by a refresh token (without rotation). google-auth does not take part: it "
+    "takes any token for expired 225 s before its end. The rows of the static header show what the machine and the "
+    "client add by themselves."
+)
+COLUMNS = (
+    Column(name="slowest added latency", unit="ms"),
+    Column(name="requests that waited over 20 ms", unit="count"),
+    Column(name="failed requests", unit="count"),
+    Column(name="requests", unit="count"),
+    Column(name="token calls", unit="count"),
+    Column(name="median latency", unit="ms"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How one run went: latencies in seconds, failed requests, token calls."""
+
+    latencies: tuple[float, ...]
+    failures: int
+    token_calls: int
+
+
+def measure(site: Site, contenders: Sequence[Contender], scale: Scale) -> Table:
+    """Run them one after the other."""
+    rows = []
+    for contender in contenders:
+        if not contender.has_leeway:
+            continue
+        rows.append(_row(contender.name, run_fresh(scale, run_threads, site, contender, scale)))
+        if contender.open_async is not None:
+            rows.append(_row(f"{contender.name}, asyncio", run_fresh(scale, run_tasks, site, contender, scale)))
+    ours = [row.values for row in rows if row.name.startswith(OURS)]
+    slowest, failed = (max(_number(values[column]) for values in ours) for column in (0, 2))
+    what = "steady requests through expiries, slow token endpoint: "
+    goals = (
+        Goal(what=f"{what}slowest added latency", sense="under", limit=20.0, measured=slowest, unit="ms"),
+        Goal(what=f"{what}failed requests", sense="at most", limit=0, measured=failed, unit="count"),
+    )
+    method = METHOD.format(lifetime=scale.lifetime, slow=scale.slow * 1000, expiries=scale.expiries)
+    return Table(
+        title="Steady requests through expiries", method=method, columns=COLUMNS, rows=tuple(rows), goals=goals
+    )
+
+
+def _number(value: object) -> float:
+    assert isinstance(value, int | float)
+    return value
+
+
+def _row(name: str, course: Course) -> Row:
+    usual = statistics.quantiles(course.latencies, n=10)[0]
+    added = [latency - usual for latency in course.latencies]
+    values = (
+        max(added) * 1000,
+        sum(one > WAITED for one in added),
+        course.failures,
+        len(added),
+        course.token_calls,
+        statistics.median(course.latencies) * 1000,
+    )
+    return Row(name=name, values=values)
+
+
+def _terms(site: Site, contender: Contender, scale: Scale) -> Terms:
+    """Let the server issue short tokens, quickly as long as nobody is measured."""
+    grant_type: GrantType = "client_credentials"
+    if grant_type not in contender.grant_types:
+        grant_type = "refresh_token"
+    site.behave(expires_in=scale.lifetime, refresh_tokens=grant_type == "refresh_token", rotate=False)
+    leeway = None if contender.package == OURS else scale.lifetime / 5
+    return Terms(grant_type=grant_type, leeway=leeway)
+
+
+def _begin(site: Site, scale: Scale, terms: Terms) -> float:
+    refresh_tokens = terms.grant_type == "refresh_token"
+    site.behave(expires_in=scale.lifetime, delay=scale.slow, refresh_tokens=refresh_tokens, rotate=False)
+    return time.perf_counter()
+
+
+def run_threads(site: Site, contender: Contender, scale: Scale) -> Course:
+    """Run the callers as threads; in a process of its own."""
+    terms = _terms(site, contender, scale)
+    latencies: list[float] = []
+    failed = threading.Semaphore(0)
+    with contender.open(site, terms) as fetch, ThreadPoolExecutor(CALLERS) as pool:
+        list(pool.map(lambda _: fetch(), range(CALLERS)))  # connections and the first token
+        begin = _begin(site, scale, terms)
+        for caller in range(CALLERS):
+            pool.submit(_call_steadily, fetch, begin, caller, scale, latencies, failed)
+    failures = 0
+    while failed.acquire(blocking=False):
+        failures += 1
+    return Course(latencies=tuple(latencies), failures=failures, token_calls=site.counts().token_calls)
+
+
+def _call_steadily(
+    fetch: Fetch, begin: float, caller: int, scale: Scale, latencies: list[float], failed: threading.Semaphore
+) -> None:
+    due = begin + PERIOD * caller / CALLERS
+    while due < begin + scale.lifetime * scale.expiries:
+        time.sleep(max(due - time.perf_counter(), 0.0))
+        sent = time.perf_counter()
+        try:
+            good = fetch() == 200
+        except Exception:  # noqa: BLE001 - counted, whatever it is
+            good = False
+        latencies.append(time.perf_counter() - sent)
+        if not good:
+            failed.release()
+        due += PERIOD
+
+
+def run_tasks(site: Site, contender: Contender, scale: Scale) -> Course:
+    """Run the callers as tasks of one event loop; in a process of its own."""
+    return asyncio.run(_run_tasks(site, contender, scale))
+
+
+async def _run_tasks(site: Site, contender: Contender, scale: Scale) -> Course:
+    terms = _terms(site, contender, scale)
+    assert contender.open_async is not None
+    async with contender.open_async(site, terms) as fetch:
+        await asyncio.gather(*[fetch() for _ in range(CALLERS)])
+        begin = _begin(site, scale, terms)
+        courses = await asyncio.gather(*[_await_steadily(fetch, begin, caller, scale) for caller in range(CALLERS)])
+    latencies = [latency for course in courses for latency, _ in course]
+    failures = sum(not good for course in courses for _, good in course)
+    return Course(latencies=tuple(latencies), failures=failures, token_calls=site.counts().token_calls)
+
+
+async def _await_steadily(fetch: AsyncFetch, begin: float, caller: int, scale: Scale) -> list[tuple[float, bool]]:
+    course: list[tuple[float, bool]] = []
+    due = begin + PERIOD * caller / CALLERS
+    while due < begin + scale.lifetime * scale.expiries:
+        await asyncio.sleep(max(due - time.perf_counter(), 0.0))
+        sent = time.perf_counter()
+        try:
+            good = await fetch() == 200
+        except Exception:  # noqa: BLE001 - counted, whatever it is
+            good = False
+        course.append((time.perf_counter() - sent, good))
+        due += PERIOD
+    return course

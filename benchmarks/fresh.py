@@ -1,0 +1,23 @@
+"""A function in a fresh process: nothing that an earlier measurement imported, cached or started is there."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from .scale import Scale
+
+__all__ = ["run_fresh"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def run_fresh(scale: Scale, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call the function in a process that is started for it; right here if the scale says that nothing is measured."""
+    if not scale.fresh_processes:
+        return function(*args, **kwargs)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *args, **kwargs).result()

@@ -1,0 +1,91 @@
+"""docs/benchmarks.md from the measured values: `python -m benchmarks.render`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from .site import ROOT
+from .tables import Report, Table, written
+
+__all__ = ["DOCUMENT", "RESULTS", "document", "read"]
+
+RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+
+INTRODUCTION = """\
+# Benchmarks
+
+What video_oauth_auth costs and does under load, beside the other libraries for OAuth 2.0 and beside a static header as the limit. All are measured in one run by
+
+```console
+$ make bench
+```
+
+which installs the other libraries into a virtual environment of its own, prints the tables, and writes this page from what it measured. Nothing here is asserted by a test: times belong to the machine. `spread`s are the middle half of the values; `-` means that a library cannot do it.
+"""  # noqa: E501 - a paragraph of the document is one line
+
+PEERS = """\
+Each library is used as its documentation says, in the current release, with one auth object (or session) for all requests. The client credentials are the grant wherever it can renew by them on its own. requests-oauthlib and google-auth renew by a refresh token only. httpx-auth and requests_auth know refresh tokens with the password grant, which is what they use where a refresh token is called for (and which lets them fall back on the password). The server is raw asyncio in a process of its own, so that its work does not compete for the interpreter lock; it does as little as it can, but it checks tokens, and the reuse of refresh tokens.
+"""  # noqa: E501
+
+
+def document(report: Report) -> str:
+    """Write the page."""
+    return "\n".join(_parts(report))
+
+
+def _parts(report: Report) -> Iterator[str]:
+    yield INTRODUCTION
+    yield f"Measured on {report.measured_on}.\n"
+    yield "## Goals\n"
+    yield _goals(report.tables)
+    for table in report.tables:
+        yield f"## {table.title}\n"
+        yield _measured(table)
+        yield f"{table.method}\n"
+    yield "## What takes part\n"
+    yield PEERS
+    yield _pairs("", "version", report.versions)
+    yield _pairs("machine", "", report.machine)
+
+
+def _goals(tables: Sequence[Table]) -> str:
+    goals = [goal for table in tables for goal in table.goals]
+    lines = [
+        (
+            goal.what,
+            f"{goal.sense} {written(goal.limit, goal.unit)}",
+            written(goal.measured, goal.unit),
+            "met" if goal.met else "**missed**",
+        )
+        for goal in goals
+    ]
+    return _grid(("figure", "goal", "measured", ""), lines)
+
+
+def _measured(table: Table) -> str:
+    lines = [
+        (row.name, *(written(value, column.unit) for value, column in zip(row.values, table.columns, strict=True)))
+        for row in table.rows
+    ]
+    return _grid(("", *(column.name for column in table.columns)), lines)
+
+
+def _pairs(left: str, right: str, pairs: Mapping[str, str]) -> str:
+    return _grid((left, right), pairs.items())
+
+
+def _grid(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    ruler = ["---", *["---:" for _ in head[1:]]]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ruler, *lines)) + "\n"
+
+
+def read(path: Path) -> Report:
+    """Read the values of a run."""
+    return Report.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(document(read(RESULTS)), encoding="utf-8")
