@@ -1,10 +1,12 @@
 """Client assertions (RFC 7523, section 2.2): a client proves who it is with a signature instead of its secret.
 
-Signed by Authlib and joserfc, with a fresh `jti` each time: an assertion is never sent twice.
+Signed by joserfc, with a fresh `jti` each time: an assertion is never sent twice.
 """
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,7 +41,7 @@ def checked_key(private_key: object) -> PrivateKey:
     """
     if not isinstance(private_key, str | Mapping):
         raise ConfigurationError(f"private_key is PEM text or a JWK mapping, not {type(private_key).__name__}")
-    _asymmetric(private_key)
+    _algorithm(_asymmetric(private_key), None)
     return private_key
 
 
@@ -58,16 +60,28 @@ def signed_assertion(
     Raises:
         ConfigurationError: the server supports none that this key can do.
     """
-    from authlib.oauth2.rfc7523.assertion import sign_jwt_bearer_assertion
+    from joserfc import jws, jwt
+
+    class Registry(jws.JWSRegistry):
+        """Gives the one algorithm that was chosen, without a warning that EdDSA has a newer name (RFC 9864)."""
+
+        def get_alg(self, name: str) -> Any:
+            return self.algorithms[name]
 
     signer = _symmetric(secret or "") if key is None else _asymmetric(key)
     header = {"alg": _algorithm(signer, supported), "typ": "JWT"}
     if signer.kid:
         header["kid"] = signer.kid
-    assertion: str = sign_jwt_bearer_assertion(
-        signer, issuer=client_id, subject=client_id, audience=audience, header=header, expires_in=LIFETIME
-    )
-    return assertion
+    issued_at = int(time.time())
+    claims = {
+        "iss": client_id,
+        "sub": client_id,
+        "aud": audience,
+        "iat": issued_at,
+        "exp": issued_at + LIFETIME,
+        "jti": secrets.token_urlsafe(24),
+    }
+    return jwt.encode(header, claims, signer, registry=Registry())
 
 
 def _algorithm(signer: Any, supported: tuple[str, ...] | None) -> str:
@@ -78,8 +92,8 @@ def _algorithm(signer: Any, supported: tuple[str, ...] | None) -> str:
         if supported is None or algorithm in supported:
             return str(algorithm)
     raise ConfigurationError(
-        f"a key of kind {kind} can sign with {', '.join(possible) or 'nothing that is known here'}; "
-        f"the server supports {cleaned(', '.join(supported or ()))}"
+        f"a private_key of kind {kind} can sign with {', '.join(possible) or 'nothing that is known here'}"
+        + ("" if supported is None else f"; the server supports {cleaned(', '.join(supported))}")
     )
 
 

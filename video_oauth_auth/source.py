@@ -383,7 +383,7 @@ class TokenSource:
         state: Literal["none", "fresh", "stale", "expired", "login_required"] = "none"
         if held is not None:
             state = "fresh" if moment < held.fresh_until else "stale" if moment < held.usable_until else "expired"
-        if isinstance(error, LoginRequired) and state in ("none", "expired"):
+        if isinstance(error, LoginRequired) and (held is None or state == "expired" or held.suspect):
             state = "login_required"
         return Status(
             state=state,

@@ -46,9 +46,9 @@ class Environment:
             self._missing.append(f"{self._prefix}{name} (or {self._prefix}{name}_FILE)")
         return value
 
-    def text_or_file(self, name: str) -> str:
+    def text_or_file(self, name: str, *, required: bool = True) -> str:
         """Give a secret as text, read now."""
-        secret = self.secret(name)
+        secret = self.secret(name, required=required)
         return secret() if callable(secret) else secret
 
     def client(self) -> tuple[str, Secret | None, str | None]:

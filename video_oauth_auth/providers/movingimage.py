@@ -71,6 +71,8 @@ class MovingimageAuth(PlatformAuth):
                 "the public client anonymous has no client_secret and no redirect_uri: give the client_id that "
                 "movingimage registered for you, or username= and password= alone"
             )
+        if not isinstance(api_url, str):
+            raise ConfigurationError(f"api_url has to be the API's URL, such as {self.API_URL}")
         server = WebFinger(api_url)
         origin = origin_of(api_url)
         if token_endpoint_auth_method is None and client_secret is not None:
@@ -99,18 +101,19 @@ class MovingimageAuth(PlatformAuth):
             ConfigurationError: names all variables that are missing.
         """
         environment = Environment(prefix)
+        found: dict[str, Any] = {}
         if api_url := environment.text("API_URL", required=False):
-            keywords["api_url"] = api_url
+            found["api_url"] = api_url
         client_id = environment.text("CLIENT_ID", required=False) or ANONYMOUS
+        secret = environment.secret("CLIENT_SECRET", required=False) or None
         if client_id == ANONYMOUS or environment.has("USERNAME"):
-            keywords["username"] = environment.text("USERNAME")
-            keywords["password"] = environment.text_or_file("PASSWORD")
-            secret = environment.secret("CLIENT_SECRET", required=False) or None
+            found["username"] = environment.text("USERNAME", required="username" not in keywords)
+            found["password"] = environment.text_or_file("PASSWORD", required="password" not in keywords)
         else:
-            keywords["redirect_uri"] = environment.text("REDIRECT_URI")
+            found["redirect_uri"] = environment.text("REDIRECT_URI", required="redirect_uri" not in keywords)
             secret = environment.secret("CLIENT_SECRET")
         environment.check()
-        return cls(client_id, secret, **keywords)
+        return cls(client_id, secret, **(found | keywords))
 
 
 def _grant(
