@@ -8,13 +8,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from video_oauth_auth.testing import OAuthServer
-
-from .world import hosts_lead_to
+from .test_tls import self_signed
+from .world import World, world
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -28,16 +28,26 @@ def blocks(document: str, language: str) -> list[str]:
 
 FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
 DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in FILES)
-IN_DOCS = [(name, number) for name in DOCUMENTS if name != "README.md" for number in range(len(blocks(name, "python")))]
+# Their blocks are for real hosts, and each goes on where the one before it ended; those of the others are programs.
+PAGES = {
+    "README.md": ("brightcove",),
+    "docs/brightcove.md": ("brightcove",),
+}
+IN_DOCS = [(name, number) for name in DOCUMENTS if name not in PAGES for number in range(len(blocks(name, "python")))]
 
 
 @pytest.fixture
-def brightcove() -> Iterator[OAuthServer]:
-    with OAuthServer.brightcove() as server:
-        names = {f"https://{host}.api.brightcove.com": server.api_url for host in ("cms", "ingest")}
-        generic = {"https://login.example.com": server.url, "https://api.example.com": server.api_url}
-        with hosts_lead_to({"https://oauth.brightcove.com": server.url, **names, **generic}):
-            yield server
+def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with world() as made:
+        for name, value in made.environment().items():
+            monkeypatch.setenv(name, value)
+        made.brightcove.add_video("123", "Summer")
+        films = made.movingimage.add_video_manager("Films")
+        made.movingimage.add_video(films, "Summer")
+        made.ibm_video_streaming.add_channel("News")
+        made.ibm_video_streaming.add_views(datetime(2026, 1, 15, tzinfo=UTC), 11)
+        made.cidaas.add_group("crew", "Crew")
+        yield made
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -47,14 +57,23 @@ def test_every_block_has_a_language_that_is_run_or_known_to_be_shown_only(docume
     assert (ROOT / document).read_text().count("```") % 2 == 0
 
 
-def test_the_blocks_of_the_readme_run_one_after_the_other(
-    brightcove: OAuthServer, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("document", PAGES)
+def test_the_blocks_of_a_page_for_real_hosts_run_one_after_the_other(
+    document: str,
+    hosts: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    names: dict[str, object] = {"client_id": brightcove.client_id, "client_secret": brightcove.client_secret}
-    for number, code in enumerate(blocks("README.md", "python")):
-        exec(compile(code, f"README.md, block {number}", "exec"), names)
+    for name in ("company-ca.pem", "client.pem"):
+        (tmp_path / name).write_bytes(self_signed(tmp_path).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    names = {**hosts.names(), "answer": hosts.movingimage.issue_token(subject="ann")}
+    for number, code in enumerate(blocks(document, "python")):
+        exec(compile(code, f"{document}, block {number}", "exec"), names)
     assert capsys.readouterr().out  # they print what they got
-    assert brightcove.token_calls
+    for platform in PAGES[document]:
+        assert 200 in [call.status for call in getattr(hosts, platform).token_calls]
 
 
 @pytest.mark.parametrize(("document", "number"), IN_DOCS)
@@ -70,8 +89,9 @@ def test_each_block_of_the_docs_runs_by_itself(document: str, number: int, pytes
 
 
 def test_the_readmes_script_uploads_a_folder_after_its_three_changed_lines(
-    brightcove: OAuthServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    hosts: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    brightcove = hosts.brightcove
     (diff,) = blocks("README.md", "diff")
     before = "\n".join(line[1:] for line in diff.splitlines() if not line.startswith("+"))
     after = "\n".join(line[1:] for line in diff.splitlines() if not line.startswith("-"))
@@ -80,8 +100,6 @@ def test_the_readmes_script_uploads_a_folder_after_its_three_changed_lines(
     for name, body in bodies.items():
         (tmp_path / name.replace(" ", "_")).write_bytes(body)
     monkeypatch.setenv("BRIGHTCOVE_ACCOUNT_ID", "123")
-    monkeypatch.setenv("BRIGHTCOVE_CLIENT_ID", brightcove.client_id)
-    monkeypatch.setenv("BRIGHTCOVE_CLIENT_SECRET", brightcove.client_secret)
     monkeypatch.setattr(sys, "argv", ["upload.py", str(tmp_path)])
     exec(compile(after, "README.md, the script", "exec"), {"__name__": "__main__"})
     assert len(capsys.readouterr().out.splitlines()) == len(bodies)
