@@ -32,6 +32,9 @@ DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in FILES)
 PAGES = {
     "README.md": ("brightcove",),
     "docs/brightcove.md": ("brightcove",),
+    "docs/movingimage.md": ("movingimage",),
+    "docs/ibm_video_streaming.md": ("ibm_video_streaming",),
+    "docs/cidaas.md": ("cidaas",),
 }
 IN_DOCS = [(name, number) for name in DOCUMENTS if name not in PAGES for number in range(len(blocks(name, "python")))]
 
