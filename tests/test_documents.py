@@ -35,6 +35,8 @@ PAGES = {
     "docs/movingimage.md": ("movingimage",),
     "docs/ibm_video_streaming.md": ("ibm_video_streaming",),
     "docs/cidaas.md": ("cidaas",),
+    "docs/connections.md": ("example",),
+    "docs/discovery.md": ("example",),
 }
 IN_DOCS = [(name, number) for name in DOCUMENTS if name not in PAGES for number in range(len(blocks(name, "python")))]
 
