@@ -44,7 +44,7 @@ class World:
             "client_secret": self.example.client_secret,
             "username": USER,
             "password": PASSWORD,
-            "private_key": self.private_key,
+            "pem": self.private_key,
         }
 
     def environment(self) -> dict[str, str]:
