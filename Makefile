@@ -29,9 +29,10 @@ check: .venv/.installed $(BARE)/.installed ## ruff, mypy, and pyright with and w
 interop: ## run the tests against servers that others wrote (needs Node.js)
 
 include tests/interop/interop.mk
+include benchmarks/bench.mk
 
 clean: ## remove everything that was made here
-	rm -rf .venv $(BARE) .interop build dist *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv $(BARE) $(BENCH) .interop build dist *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The newest Python that really runs: some machines have a python3.13 that only says it is not installed.

@@ -17,7 +17,8 @@ __all__ = ["done_within"]
 async def done_within(future: Future[Any], seconds: float) -> bool:
     """Wait until the future is done, at most that many seconds; tell whether it is."""
     trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_run():
+    lowlevel = getattr(trio, "lowlevel", None)  # none yet where another thread is just importing it
+    if trio is not None and lowlevel is not None and lowlevel.in_trio_run():
         await _wait_in_trio(trio, future, seconds)
     else:
         await _wait_in_asyncio(future, seconds)
