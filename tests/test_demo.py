@@ -7,13 +7,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from video_oauth_auth import BrightcoveAuth, OAuth2Auth, Token
+from video_oauth_auth import BrightcoveAuth, MovingimageAuth, OAuth2Auth, Token
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -31,6 +33,23 @@ def figures(module: Callable[[str], Any]) -> Any:
     """Figures of a run in which all went well."""
     figures = module("demo_parts.figures")
     client = figures.ClientFigures(name="requests", requests=20, failures=0, replays=5, uploads=5, intact=5)
+    session = module("demo_parts.session_figures").SessionFigures(
+        threads=4,
+        requests=50,
+        served=60,
+        failures=0,
+        replays=10,
+        listings=8,
+        whole=8,
+        sign_ins=1,
+        refreshes=6,
+        refresh_tokens=6,
+        expiries=3,
+        revocations=3,
+        crowds=2,
+        crowd_token_calls=2,
+        reuse_detected=0,
+    )
     return figures.Figures(
         clients=(client, replace(client, name="httpx")),
         films=10,
@@ -42,6 +61,7 @@ def figures(module: Callable[[str], Any]) -> Any:
         crowd_replays=4,
         crowd_token_calls=1,
         tokens_elsewhere=0,
+        session=session,
         seconds=7.0,
     )
 
@@ -59,6 +79,9 @@ def test_the_demo_shows_expiry_revocation_and_uploads_and_succeeds() -> None:
         requests, failures, _, uploads, intact = map(int, rows[client])
         assert (requests > uploads, failures, uploads, intact) == (True, 0, films, films)
     assert "  ✓ 0 tokens seen by the storage, which is another origin" in lines
+    assert "  ✓ 0 refresh tokens seen twice by the server, which would end the session" in lines
+    assert any("of 20 threads failed" in line and "✓ movingimage: 0 of" in line for line in lines)
+    assert sum("holds requests of 20 threads, and revokes the token" in line for line in lines) == 2
     assert any("↻ 307 → 200" in line for line in lines)  # an upload was replayed, and redirected to another origin
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in run.stdout  # no colours where nobody sees them
@@ -145,6 +168,58 @@ def test_any_figure_of_a_client_that_is_off_is_a_complaint(
     first, second = figures.clients
     wrong = replace(figures, clients=(replace(first, **off), second))
     assert list(module("demo_parts.figures").complaints(wrong))
+
+
+@pytest.mark.parametrize(
+    "off",
+    [
+        {"failures": 1},
+        {"whole": 7},
+        {"served": 61},
+        {"reuse_detected": 1},
+        {"refresh_tokens": 5},
+        {"sign_ins": 2},
+        {"sign_ins": 0},
+        {"expiries": 2, "refreshes": 5, "refresh_tokens": 5},
+        {"refreshes": 7, "refresh_tokens": 7},
+        {"crowd_token_calls": 3},
+        {"replays": 7, "served": 57},
+    ],
+    ids=str,
+)
+def test_any_figure_of_the_session_that_is_off_is_a_complaint(
+    module: Callable[[str], Any], figures: Any, off: dict[str, int]
+) -> None:
+    wrong = replace(figures, session=replace(figures.session, **off))
+    assert len(list(module("demo_parts.figures").complaints(wrong))) == 1
+
+
+def test_two_sources_with_the_same_refresh_token_are_seen_and_make_the_second_act_fail(
+    module: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class InTurns:
+        """Two sources that know nothing of each other begin with the same tokens, and are asked in turns."""
+
+        def __init__(self, keywords: dict[str, Any]) -> None:
+            token = MovingimageAuth(**keywords).source.get_token()
+            self.sources = cycle([MovingimageAuth(token=token, **keywords).source for _ in range(2)])
+
+        def get_token(self, *, rejected: Token | None = None) -> Token:
+            return next(self.sources).get_token(rejected=rejected)
+
+        async def aget_token(self, *, rejected: Token | None = None) -> Token:
+            return await next(self.sources).aget_token(rejected=rejected)
+
+    def auth(**keywords: Any) -> OAuth2Auth:
+        return OAuth2Auth(InTurns(keywords), origins=[keywords["api_url"].removesuffix("/v1/")])
+
+    demo, board = module("demo"), module("demo_parts.board")
+    monkeypatch.setattr(demo, "MovingimageAuth", auth)
+    figures = demo.run_session(board.Board(Console(file=io.StringIO())))
+    assert figures.reuse_detected
+    assert "the server saw a refresh token again" in str(
+        list(module("demo_parts.session_figures").session_complaints(figures))
+    )
 
 
 def test_an_http_client_that_did_nothing_is_a_complaint(module: Callable[[str], Any], figures: Any) -> None:

@@ -17,7 +17,9 @@ from rich.text import Text
 
 from video_oauth_auth.events import Event, RenewalFailed, TokenRenewed
 
-from .words import about_failure, about_renewal, steps_of
+from .words import about_failure, about_renewal, steps_of, sum_of
+
+WIDTH = 48  # characters that are left in a line of 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,8 @@ class Board:
             self._current.reset(token)
         with self._lock:
             self.records.append(record)
-            self._show(f"{client:<13} ", Text(f"{subject:<8} "), steps_of(record.answers, record.problem))
+            told = steps_of if len(steps_of(record.answers, "")) <= WIDTH else sum_of
+            self._show(f"{client:<13} ", Text(f"{subject:<8} "), told(record.answers, record.problem))
 
     def note(self, response: Any, *_: Any, **__: Any) -> None:
         """Take note of an answer: a response hook for requests, httpx and httpx2."""

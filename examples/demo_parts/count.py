@@ -7,11 +7,21 @@ from video_oauth_auth.testing import BrightcoveServer, RecordedRequest, Upload
 from .board import Board, Record
 from .figures import ClientFigures, Figures
 from .films import Film
+from .session_figures import SessionFigures
 
 CLIENTS = ("requests", "httpx", "httpx async", "httpx2", "httpx2 async")
 
 
-def count(server: BrightcoveServer, board: Board, films: Sequence[Film], *, crowd: int, calls_before: int) -> Figures:
+def count(
+    server: BrightcoveServer,
+    board: Board,
+    films: Sequence[Film],
+    *,
+    crowd: int,
+    calls_before: int,
+    renewals: int,
+    session: SessionFigures,
+) -> Figures:
     """Count everything.
 
     Args:
@@ -20,10 +30,12 @@ def count(server: BrightcoveServer, board: Board, films: Sequence[Film], *, crow
         films: All films that were to be uploaded.
         crowd: How many of them, the last ones, were under way when their token was revoked.
         calls_before: The number of token calls until then.
+        renewals: How many of the renewals, the first ones, belong to these films.
+        session: The figures of the second act.
     """
     by_name = {film.name: film for film in films}
     crowded = {film.name for film in films[len(films) - crowd :]}
-    reasons = [event.reason for event in board.renewals]
+    reasons = [event.reason for event in board.renewals[:renewals]]
     served = (*server.requests_to("api"), *server.requests_to("storage"))
     return Figures(
         clients=tuple(_count_client(name, board.records, by_name, _uploads(server)) for name in CLIENTS),
@@ -36,6 +48,7 @@ def count(server: BrightcoveServer, board: Board, films: Sequence[Film], *, crow
         crowd_replays=sum(_replays(record) for record in board.records if record.subject in crowded),
         crowd_token_calls=len(server.token_calls) - calls_before,
         tokens_elsewhere=tokens_elsewhere(server),
+        session=session,
         seconds=board.seconds,
     )
 

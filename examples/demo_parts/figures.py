@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from .session_figures import SessionFigures, session_complaints
+
 EXPIRIES = 3
 REVOCATIONS = 2
 
@@ -41,7 +43,8 @@ class Figures:
         crowd: uploads that were under way at once when their token was revoked.
         crowd_replays, crowd_token_calls: what that caused.
         tokens_elsewhere: requests with a token to any origin but the API.
-        seconds: how long it took.
+        session: what happened in the second act.
+        seconds: how long both took.
     """
 
     clients: tuple[ClientFigures, ...]
@@ -54,6 +57,7 @@ class Figures:
     crowd_replays: int
     crowd_token_calls: int
     tokens_elsewhere: int
+    session: SessionFigures
     seconds: float
 
     @property
@@ -68,6 +72,7 @@ def complaints(figures: Figures) -> Iterator[str]:
     """Say what is off; nothing if all is well."""
     yield from _about_films(figures)
     yield from _about_tokens(figures)
+    yield from session_complaints(figures.session)
 
 
 def _about_films(figures: Figures) -> Iterator[str]:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .figures import ClientFigures, Figures
+from .session_figures import session_facts
 
 
 def show_result(console: Console, figures: Figures, complaints: Sequence[str]) -> None:
@@ -48,4 +49,5 @@ def _facts(figures: Figures) -> list[str]:
         f"{figures.crowd} uploads met it at the same moment and shared {figures.crowd_token_calls} token call",
         f"{total.intact} of {figures.films} films are in the storage byte for byte (SHA-256)",
         f"{figures.tokens_elsewhere} tokens seen by the storage, which is another origin",
+        *session_facts(figures.session),
     ]

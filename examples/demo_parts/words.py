@@ -1,6 +1,8 @@
 """How answers and events are told in one line."""
 
+from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Protocol
 
 from rich.text import Text
@@ -34,6 +36,23 @@ def about_renewal(event: TokenRenewed) -> str:
 def about_failure(event: RenewalFailed) -> str:
     """Tell why no token was fetched."""
     return f"could not be fetched: {event.message}"
+
+
+def sum_of(answers: Sequence[Answered], problem: str) -> Text:
+    """Count many answers instead of writing them in a row: `200 x 22  401 ↻ 200 x 2`."""
+    steps = [f"{before.status} ↻ {after.status}" for before, after in pairwise(answers) if before.status == 401]
+    last = [after for before, after in zip((None, *answers), answers, strict=False) if not _is_401(before)]
+    steps += [f"{answer.status}" for answer in last if answer.status != 401]
+    line = Text()
+    for step, times in sorted(Counter(steps).items()):
+        line.append(f"{step} x {times}  ", "yellow" if "↻" in step else style_of(int(step)))
+    line.append(problem, "bold red")
+    line.rstrip()
+    return line
+
+
+def _is_401(answer: Answered | None) -> bool:
+    return answer is not None and answer.status == 401
 
 
 def steps_of(answers: Sequence[Answered], problem: str) -> Text:
