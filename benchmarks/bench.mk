@@ -1,5 +1,5 @@
 # Measured in a virtual environment of its own: the other libraries are installed for this only.
-# Takes about a quarter of an hour; a machine with nothing else to do gives the truest figures.
+# Takes about twenty minutes; a machine with nothing else to do gives the truest figures.
 BENCH := .venv-bench
 
 .PHONY: bench

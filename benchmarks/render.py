@@ -23,7 +23,7 @@ What video_oauth_auth costs and does under load, beside the other libraries for 
 $ make bench
 ```
 
-which installs the other libraries into a virtual environment of its own, prints the tables, and writes this page from what it measured. Nothing here is asserted by a test: times belong to the machine. `spread`s are the middle half of the values; `-` means that a library cannot do it.
+which installs the other libraries into a virtual environment of its own, prints the tables, and writes this page from what it measured. Nothing here is asserted by a test: times belong to the machine. Ratios come first: they travel better from machine to machine than times. "Middle half" is the range in which half of the rounds lay, around the median; `-` means that a library does not do this.
 """  # noqa: E501 - a paragraph of the document is one line
 
 PEERS = """\
