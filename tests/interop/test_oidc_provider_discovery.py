@@ -165,7 +165,7 @@ def test_discover_reads_what_oidc_provider_writes(name: str, place: str, provide
     assert server.token_endpoint_auth_methods_supported == tuple(document["token_endpoint_auth_methods_supported"])
     algorithms = tuple(document["token_endpoint_auth_signing_alg_values_supported"])
     assert server.token_endpoint_auth_signing_alg_values_supported == algorithms
-    assert server.extra["jwks_uri"] == document["jwks_uri"]
+    assert server.jwks_uri == document["jwks_uri"]
 
 
 @in_every_client
