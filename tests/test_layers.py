@@ -26,7 +26,8 @@ LAYERS: dict[str, set[str]] = {
     "one attempt": {"attempt", "discovery", "reporting"},
     "the way of a renewal": {"token_calls", "renewal"},
     "the token source": {"source"},
-    "what HTTP libraries call": {"replay", "auth"},
+    "what HTTP libraries call": {"replay", "provided", "flow"},
+    "the auth object": {"auth"},
     "platforms": {
         "providers",
         "providers.environment",
@@ -217,7 +218,7 @@ def test_an_optional_library_is_imported_in_one_module_only():
     optional = distributions([name for extra in extras.values() for name in extra])
     users = {name: sorted(who) for name, who in imported_libraries().items() if name in optional}
     assert all(map(is_testing, users.pop("pytest")))  # the plugin and the store contract: test code themselves
-    assert users["httpx2"] == ["auth"]
+    assert users["httpx2"] == ["flow"]
     assert {name: who for name, who in users.items() if len(who) > 1} == {}
 
 
@@ -227,7 +228,7 @@ def test_an_optional_library_is_imported_in_one_module_only():
         ("requests", {"transport", "replay"}),  # the library's own exchanges, and the second try of the user's
         ("authlib", {"endpoints", "assertion"}),
         ("joserfc", {"assertion"}),
-        ("httpx", {"auth", "origin", "transport"}),  # the base class, reading of URLs, types
+        ("httpx", {"flow", "origin", "transport"}),  # the base class, reading of URLs, types
     ],
 )
 def test_a_required_library_is_imported_where_it_is_needed(library, users):
@@ -241,5 +242,5 @@ def test_only_httpx_is_imported_together_with_the_package():
         for one in imports()
         if one.at_once and not (one.inside or is_testing(one.module) or one.target in stdlib_module_names)
     }
-    assert heavy == {("auth", "httpx"), ("auth", "httpx2"), ("origin", "httpx")}
+    assert heavy == {("flow", "httpx"), ("flow", "httpx2"), ("origin", "httpx")}
     assert not [shown(one) for one in imports() if one.at_once and (one.module, one.target) == ("testing", "pytest")]

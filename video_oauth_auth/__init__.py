@@ -14,13 +14,14 @@ from .errors import (
     TransportError,
 )
 from .grants import AuthorizationCode, ClientCredentials, Grant, ResourceOwnerPassword
+from .provided import TokenProvider
 from .providers.brightcove import BrightcoveAuth
 from .providers.cidaas import CidaasAuth
 from .providers.ibm_video_streaming import IBMVideoStreamingAuth
 from .providers.movingimage import MovingimageAuth
 from .reporting import Status
 from .server import AuthorizationServer
-from .source import TokenProvider, TokenSource
+from .source import TokenSource
 from .stores import MemoryStore, StoreKey, TokenStore
 from .token import Token
 

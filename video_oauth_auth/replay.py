@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["Rewind", "challenges", "httpx_body", "renewal_may_help", "requests_body", "resend"]
+__all__ = ["Rewind", "always", "challenges", "httpx_body", "renewal_may_help", "requests_body", "resend"]
 
 # Puts a body back to where it started; tells whether that worked.
 Rewind = Callable[[], bool]
@@ -66,7 +66,8 @@ def challenges(www_authenticate: str) -> Iterator[tuple[str, dict[str, str]]]:
         yield scheme, parameters
 
 
-def _always() -> bool:
+def always() -> bool:
+    """Rewind what needs no rewinding."""
     return True
 
 
@@ -74,7 +75,7 @@ def requests_body(request: Any) -> Rewind | None:
     """Give what puts the body of a requests.PreparedRequest back to where it is now; None if it cannot be repeated."""
     body = request.body
     if body is None or isinstance(body, bytes | str):
-        return _always
+        return always
     return _file(body)
 
 
@@ -85,14 +86,14 @@ def httpx_body(request: Any) -> Rewind | None:
     if type(stream).__module__.partition(".")[0] not in ("httpx", "httpx2"):
         return None  # the user's own stream class: nobody knows whether it can be read twice
     if name == "ByteStream":
-        return _always
+        return always
     if name == "IteratorByteStream":
         content = getattr(stream, "_stream", None)
-        return _always if isinstance(content, list | tuple) else _file(content)
+        return always if isinstance(content, list | tuple) else _file(content)
     if name == "MultipartStream":
         fields = getattr(stream, "fields", None)
         contents = [None] if fields is None else [getattr(field, "file", b"") for field in fields]
-        rewinds = [_always if isinstance(content, bytes | str) else _file(content) for content in contents]
+        rewinds = [always if isinstance(content, bytes | str) else _file(content) for content in contents]
         if all(rewinds):
             return lambda: all(rewind() for rewind in rewinds if rewind)
     return None

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import TimeoutError as NotDone
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Literal, NoReturn, Protocol, runtime_checkable
+from typing import Literal, NoReturn
 
 from . import forks, workers
 from .attempt import Attempt, Outcome
@@ -36,7 +36,7 @@ from .token_calls import TokenCalls
 from .transport import Via, runs_on_caller, via_client
 from .waiting import done_within
 
-__all__ = ["TokenProvider", "TokenSource"]
+__all__ = ["TokenSource"]
 
 logger = logging.getLogger("video_oauth_auth")
 
@@ -53,19 +53,6 @@ class _ThisThread(threading.local):
 
 
 _this_thread = _ThisThread()
-
-
-@runtime_checkable
-class TokenProvider(Protocol):
-    """What an auth object needs of a source; your own class with these two methods is one."""
-
-    def get_token(self, *, rejected: Token | str | None = None) -> Token:
-        """Give a token to use now; a newer one than `rejected`, if there can be one."""
-        ...
-
-    async def aget_token(self, *, rejected: Token | str | None = None) -> Token:
-        """Do the same without blocking the event loop."""
-        ...
 
 
 class TokenSource:
