@@ -15,9 +15,9 @@ from .attempt import Attempt
 from .budget import now
 from .endpoints import grant_parameters, refresh_parameters
 from .errors import LoginReason, LoginRequired, ResponseError, StoreError, TransportError
-from .freshness import Held, held_since, hold
-from .grants import Grant
-from .stores import Entry, StoreKey, TokenStore
+from .freshness import Held, held_since
+from .settings import SourceSettings
+from .stores import Entry, StoreKey
 from .token import Token
 from .token_calls import TokenCalls
 from .workers import finished_at_exit
@@ -51,45 +51,21 @@ class Renewer:
     """Gets newer tokens for one source.
 
     Args:
-        calls: makes the token calls.
-        grant: how to ask without a refresh token; None for tokens that come from elsewhere.
-        store: where tokens are kept.
-        key: under which name.
+        settings: the settings of the source.
+        key: under which name its token is kept.
         seed: the token to begin with where the store has none.
-        renew_ahead: seconds before its end from which a token is stale.
         before_refresh: called before a refresh token is spent.
     """
 
-    __slots__ = (
-        "_before_refresh",
-        "_dead",
-        "_grant",
-        "_key",
-        "_renew_ahead",
-        "_seed",
-        "_store",
-        "_unsaved",
-        "_warned_at",
-        "calls",
-    )
+    __slots__ = ("_before_refresh", "_dead", "_key", "_seed", "_settings", "_unsaved", "_warned_at", "calls")
 
     def __init__(
-        self,
-        *,
-        calls: TokenCalls,
-        grant: Grant | None,
-        store: TokenStore,
-        key: StoreKey,
-        seed: Token | None,
-        renew_ahead: float,
-        before_refresh: Callable[[], None],
+        self, settings: SourceSettings, key: StoreKey, *, seed: Token | None, before_refresh: Callable[[], None]
     ) -> None:
-        self.calls = calls
-        self._grant = grant
-        self._store = store
+        self.calls = TokenCalls(settings.directory, settings.client)
+        self._settings = settings
         self._key = key
         self._seed = seed
-        self._renew_ahead = renew_ahead
         self._before_refresh = before_refresh
         self._dead: str | None = None  # the refresh token that the server called invalid_grant
         self._unsaved: _Unsaved | None = None
@@ -126,7 +102,7 @@ class Renewer:
         base = self._unsaved.held.token if self._unsaved else stored
         if base is None and self._seed is not None:
             base = self._seed
-            seeded = hold(base, self._renew_ahead)
+            seeded = self._settings.hold(base)
             if attempt.reason == "first" and seeded.usable_until > now():
                 return self._keep(seeded, entry, attempt)
         return self._keep(self._ask(base, stored, attempt), entry, attempt)
@@ -159,13 +135,13 @@ class Renewer:
                 self._delete(entry)
             self._seed = self._dead = self._unsaved = None
             self.calls.forget()
-            return None if token is None else self._save(hold(token, self._renew_ahead), entry)
+            return None if token is None else self._save(self._settings.hold(token), entry)
 
     # --- asking the server --------------------------------------------------------------------------------------
 
     def _ask(self, base: Token | None, stored: Token | None, attempt: Attempt) -> Held:
         """Use the refresh token if there is a good one, else a grant that needs no person."""
-        again = self._grant if self._grant is not None and not self._grant.needs_person else None
+        again = self._settings.unattended_grant
         reason: LoginReason = "never_signed_in" if base is None else "refresh_expired"
         if base is not None and base.refresh_token is not None:
             if base.refresh_token == self._dead:
@@ -182,11 +158,11 @@ class Renewer:
             raise LoginRequired(_login_message(reason, self._key), reason=reason, user=self._key.user)
         token, sent_at = self.calls.make(grant_parameters(again), attempt, outdated=lambda: False)
         token = replace(token, scope=token.scope or again.scope)
-        return held_since(token, sent_at, self._renew_ahead, attempt.held)
+        return held_since(token, sent_at, self._settings.renew_ahead, attempt.held)
 
     def _refresh_until(self, base: Token, attempt: Attempt) -> float:
         held = attempt.held  # which knows better than the wall clock, if it is the same token
-        return (held if held is not None and held.token == base else hold(base, self._renew_ahead)).refresh_until
+        return (held if held is not None and held.token == base else self._settings.hold(base)).refresh_until
 
     def _refresh(self, base: Token, stored: Token | None, attempt: Attempt) -> Held:
         """Spend the refresh token of `base`; `stored` is what the store had when its lock was taken."""
@@ -199,7 +175,7 @@ class Renewer:
         self._before_refresh()
         try:
             token, sent_at = self.calls.make(
-                refresh_parameters(refresh_token, self._grant),
+                refresh_parameters(refresh_token, self._settings.grant),
                 attempt,
                 refresh_token=refresh_token,
                 outdated=lambda: rotated_by_sibling() is not None,
@@ -208,12 +184,12 @@ class Renewer:
             newer = rotated_by_sibling()
             if newer is None:
                 raise
-            found = hold(newer, self._renew_ahead)
+            found = self._settings.hold(newer)
             return found if found.usable_until > now() else self._refresh(newer, newer, attempt)
         if token.refresh_token is None:
             token = replace(token, refresh_token=refresh_token, refresh_expires_at=base.refresh_expires_at)
         token = replace(token, scope=token.scope or base.scope)
-        return held_since(token, sent_at, self._renew_ahead, attempt.held)
+        return held_since(token, sent_at, self._settings.renew_ahead, attempt.held)
 
     # --- the store ----------------------------------------------------------------------------------------------
 
@@ -225,7 +201,7 @@ class Renewer:
         """
         failure: StoreError
         try:
-            return self._store.load(self._key)
+            return self._settings.store.load(self._key)
         except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
             failure = self._store_error("read", error)
         raise failure
@@ -260,7 +236,7 @@ class Renewer:
     def _enter(self, stack: ExitStack, timeout: float) -> tuple[Entry, Token | None]:
         failure: StoreError
         try:
-            manager = self._store.transaction(self._key, timeout=timeout)
+            manager = self._settings.store.transaction(self._key, timeout=timeout)
             entry = manager.__enter__()
             stack.callback(self._unlock, manager)
             stored = entry.token
@@ -283,7 +259,7 @@ class Renewer:
         held = attempt.held
         if stored is None or self._unsaved is not None or (held is not None and held.token == stored):
             return None
-        found = hold(stored, self._renew_ahead)
+        found = self._settings.hold(stored)
         if (found.fresh_until if attempt.reason == "stale" else found.usable_until) <= now():
             return None
         self._seed = None
@@ -331,10 +307,10 @@ class Renewer:
         if unsaved is not None and attempt.reason != "rejected" and now() < unsaved.held.fresh_until:
             return self._keep(unsaved.held, None, attempt)
         if self._seed is not None and attempt.reason == "first":
-            seeded = hold(self._seed, self._renew_ahead)
+            seeded = self._settings.hold(self._seed)
             if now() < seeded.usable_until:
                 return self._keep(seeded, None, attempt)
-        if self._grant is None or self._grant.needs_person:
+        if self._settings.unattended_grant is None:
             raise error
         return self._keep(self._ask(None, None, attempt), None, attempt)
 
@@ -350,7 +326,7 @@ class Renewer:
         if isinstance(error, StoreError):
             return error
         # The text of a foreign exception might hold what was to be saved; its type tells where to look.
-        name = type(self._store).__name__
+        name = type(self._settings.store).__name__
         return StoreError(f"the token store {name} could not be {what} ({type(error).__name__})")
 
 

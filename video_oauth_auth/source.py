@@ -20,20 +20,19 @@ from . import forks, workers
 from .attempt import Attempt, Outcome
 from .budget import Budget, now
 from .client import OAuthClient
-from .discovery import Directory, WebFinger
+from .discovery import WebFinger
 from .errors import ConfigurationError, Library, LoginRequired, OAuthError, TransportError
 from .events import Event
-from .freshness import Held, hold
+from .freshness import Held
 from .grants import Grant
-from .origin import insecure_members
 from .rejections import Rejections
 from .renewal import Renewer
 from .reporting import Reporter, Status
 from .server import AuthorizationServer
-from .stores import MemoryStore, StoreKey, TokenStore
+from .settings import SourceSettings
+from .stores import MemoryStore, TokenStore
 from .token import GivenToken, Token, given_token
-from .token_calls import TokenCalls
-from .transport import Via, runs_on_caller, via_client
+from .transport import Via, runs_on_caller
 from .waiting import done_within
 
 __all__ = ["TokenSource"]
@@ -88,13 +87,11 @@ class TokenSource:
         "_inherited",
         "_lock",
         "_rejections",
-        "_renew_ahead",
         "_renewer",
-        "_store",
-        "_token_timeout",
         "_via",
         "key",
         "reporter",
+        "settings",
     )
 
     def __init__(
@@ -112,35 +109,43 @@ class TokenSource:
         insecure_origins: Iterable[str] = (),
         on_event: Callable[[Event], object] | None = None,
     ) -> None:
-        _check_kinds(client, grant, store, on_event)
-        directory = Directory(server, insecure_members(insecure_origins))
-        self._renew_ahead = _seconds(renew_ahead, "renew_ahead", least=0.0)
-        self._token_timeout = _seconds(token_timeout, "token_timeout", least=0.1)
-        self._via = None if http_client is None else Via(via_client(http_client), http_client)
-        private = store is None
-        self._store: TokenStore = MemoryStore() if store is None else store
-        self.key = StoreKey.of(directory, client, grant, user=user)
-        self.reporter = Reporter(self.key, on_event)
-        seed = None if token is None else given_token(token)
-        self._held: Held | None = None
-        if seed is not None and private:
-            self._held = hold(seed, self._renew_ahead)
-            with self._store.transaction(self.key, timeout=0.0) as entry:
-                entry.save(seed)
-        self._renewer = Renewer(
-            calls=TokenCalls(directory, client),
-            grant=grant,
-            store=self._store,
-            key=self.key,
-            seed=None if private else seed,
-            renew_ahead=self._renew_ahead,
-            before_refresh=self._warn_of_twins,
+        settings = SourceSettings.checked(
+            server,
+            client,
+            grant,
+            store=store,
+            renew_ahead=renew_ahead,
+            token_timeout=token_timeout,
+            http_client=http_client,
+            insecure_origins=insecure_origins,
+            on_event=on_event,
         )
+        seed = None if token is None else given_token(token)
+        if store is not None or seed is None:
+            self._begin(settings, user, seed=seed, held=None)
+        else:
+            self._begin(settings, user, seed=None, held=settings.hold(seed))
+            with settings.store.transaction(self.key, timeout=0.0) as entry:
+                entry.save(seed)
+
+    def _begin(self, settings: SourceSettings, user: str, *, seed: Token | None, held: Held | None) -> None:
+        self.settings = settings
+        self.key = settings.key(user)
+        self.reporter = Reporter(self.key, settings.on_event)
+        self._renewer = Renewer(settings, self.key, seed=seed, before_refresh=self._warn_of_twins)
+        self._via = settings.via
+        self._held = held
         self._lock = forks.ForkSafeLock()
         self._born = forks.generation()
         self._inherited = False
         self._attempt: Attempt | None = None
         self._rejections = Rejections()
+
+    def for_user(self, user: str) -> TokenSource:
+        """Make a source for another person's token with the same settings, store and limits."""
+        source = object.__new__(type(self))
+        source._begin(self.settings, user, seed=None, held=None)
+        return source
 
     # --- which token --------------------------------------------------------------------------------------------
 
@@ -229,7 +234,7 @@ class TokenSource:
             if attempt is None or attempt.budget.remaining() < -GRACE:  # one that nobody ended can only be left
                 self._via = self._via or Via(library)
                 attempt = mine = self._attempt = Attempt(
-                    budget=Budget(self._token_timeout),
+                    budget=Budget(self.settings.token_timeout),
                     via=self._via,
                     held=held,
                     reason=_reason(held, good=good, moment=moment),
@@ -354,7 +359,7 @@ class TokenSource:
         self._replace(None)
 
     def _replace(self, token: Token | None) -> None:
-        held = self._renewer.replace(token, self._token_timeout)
+        held = self._renewer.replace(token, self.settings.token_timeout)
         with self._lock.here():
             self._rejections = Rejections()
             self.reporter.last_error = None
@@ -364,7 +369,7 @@ class TokenSource:
         """Tell how it is going; looks into the store once if nothing is in memory yet."""
         held = self._held
         if held is None and (stored := self._renewer.stored()) is not None:
-            held = hold(stored, self._renew_ahead)
+            held = self.settings.hold(stored)
         moment = now()
         error = self.reporter.last_error and self.reporter.last_error.copied()
         state: Literal["none", "fresh", "stale", "expired", "login_required"] = "none"
@@ -411,7 +416,7 @@ class TokenSource:
             self._inherited = True
 
     def _warn_of_twins(self) -> None:
-        if self._inherited and isinstance(self._store, MemoryStore):
+        if self._inherited and isinstance(self.settings.store, MemoryStore):
             self._inherited = False
             logger.warning(
                 "this process was forked and spends a refresh token that its parent has too. Servers that rotate "
@@ -457,25 +462,3 @@ def _in_event_loop() -> bool:
     import asyncio
 
     return asyncio._get_running_loop() is not None
-
-
-def _seconds(value: float, name: str, *, least: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
-        raise ConfigurationError(f"{name}= is a number of seconds, at least {least:g}; not {value!r}")
-    return float(value)
-
-
-def _check_kinds(client: OAuthClient, grant: object, store: object, on_event: object) -> None:
-    if not isinstance(client, OAuthClient):
-        raise ConfigurationError(f"client has to be an OAuthClient, not {type(client).__name__}")
-    if grant is not None and (isinstance(grant, type) or not isinstance(grant, Grant)):
-        raise ConfigurationError("grant has to be a grant object such as ClientCredentials(), or None")
-    if store is not None and (isinstance(store, type) or not isinstance(store, TokenStore)):
-        raise ConfigurationError("store= has to be an object with load, transaction and entries (TokenStore)")
-    if store is not None and client.client_id is None:
-        raise ConfigurationError(
-            "a shared store= with credentials= needs a client_id too: it names the place of the tokens in the store, "
-            "whatever pair the callable returns"
-        )
-    if on_event is not None and not callable(on_event):
-        raise ConfigurationError("on_event= has to be callable")
