@@ -21,6 +21,7 @@ PROJECT = Path(__file__).parent.parent
 # From the bottom to the top. A module may import from its own layer and from those below it, never from above.
 LAYERS: dict[str, set[str]] = {
     "values": {"errors", "token", "origin", "server", "assertion", "client", "grants", "events", "budget", "forks"},
+    "a person's browser": {"login", "login.browser", "login.page", "login.port", "login.receiver"},
     "messages and storage": {"endpoints", "stores", "stores.contract", "stores.memory"},
     "threads, time and exchanges": {
         "documents",

@@ -1,0 +1,1 @@
+"""Signing in: the browser, the loopback receiver, device codes, ID tokens."""
