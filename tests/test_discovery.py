@@ -22,7 +22,7 @@ from video_oauth_auth import (
     TokenSource,
     TransportError,
     discover,
-    discovery,
+    documents,
 )
 from video_oauth_auth.testing import Drip, Hold, OAuthServer, json_answer, unavailable
 
@@ -245,8 +245,8 @@ def test_metadata_with_an_issuer_and_no_token_endpoint_are_completed(oauth_serve
 @pytest.fixture
 def later(monkeypatch):
     """Move the clock that documents age by."""
-    real, moved = discovery.now, [0.0]
-    monkeypatch.setattr(discovery, "now", lambda: real() + moved[0])
+    real, moved = documents.now, [0.0]
+    monkeypatch.setattr(documents, "now", lambda: real() + moved[0])
 
     def move(seconds: float) -> None:
         moved[0] += seconds
@@ -271,11 +271,11 @@ def test_a_document_is_kept_as_long_as_its_headers_say_within_bounds(oauth_serve
     source = source_of(oauth_server)
     members = metadata(oauth_server.url) | {"token_endpoint": oauth_server.token_endpoint}
     oauth_server.metadata_faults.always(json_answer(200, members, headers=tuple(headers.items())))
-    for seconds, documents in ((0, 1), (kept - 5, 1), (10, 2)):
+    for seconds, fetched in ((0, 1), (kept - 5, 1), (10, 2)):
         later(seconds)
         source.reset()
         source.get_token()
-        assert roles(oauth_server).count("metadata") == documents
+        assert roles(oauth_server).count("metadata") == fetched
 
 
 def test_an_old_document_serves_while_the_server_that_has_it_is_down_but_not_for_ever(oauth_server, later):

@@ -6,20 +6,15 @@ long as the server says, and a little longer while the server is down.
 
 from __future__ import annotations
 
-import json
-import math
 import re
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from . import transport
-from .budget import Budget, now
-from .endpoints import HTTPRequest, HTTPResponse
-from .errors import ConfigurationError, InvalidResponseError, OAuthError, TransportError, cleaned
+from .budget import Budget
+from .documents import Kept, get, lifetime, read_object, usable
+from .endpoints import HTTPResponse
+from .errors import ConfigurationError, InvalidResponseError, cleaned
 from .origin import Origin, checked_endpoint, insecure_members, origin_of, written
 from .server import AuthorizationServer
 
@@ -27,9 +22,6 @@ __all__ = ["Directory", "WebFinger", "discover"]
 
 OPENID = "/.well-known/openid-configuration"
 OAUTH = "/.well-known/oauth-authorization-server"
-KEPT_AT_LEAST, KEPT_IF_NOT_SAID, KEPT_AT_MOST = 60.0, 3600.0, 86400.0  # seconds
-LOOKED_AGAIN_AFTER = 60.0  # seconds until the next try where the server is down and an old document is used
-STALE_AT_MOST = 86400.0  # seconds that an old document is used while the server is down
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +71,20 @@ class Directory:
 
     Attributes:
         name: what tokens are filed under; known without I/O.
+        insecure_origins: as given; for the other URLs in the metadata, which are checked when they are needed.
     """
 
-    __slots__ = ("_at", "_fresh_until", "_insecure", "_server", "_stale_until", "name")
+    __slots__ = ("_at", "_given", "_kept", "insecure_origins", "name")
 
     def __init__(self, server: AuthorizationServer | WebFinger | str, insecure_origins: frozenset[Origin]) -> None:
-        self._insecure = insecure_origins
-        self._server: AuthorizationServer | None = None
+        self.insecure_origins = insecure_origins
+        self._given: AuthorizationServer | None = None
+        self._kept: Kept[AuthorizationServer] = Kept()
         self._at: str | WebFinger = ""
-        self._fresh_until = self._stale_until = 0.0
         if isinstance(server, AuthorizationServer):
             if server.token_endpoint:
                 checked_endpoint(server.token_endpoint, "token_endpoint", insecure_origins)
-                self._server, self._fresh_until, self.name = server, math.inf, server.name
+                self._given, self.name = server, server.name
                 return
             server = server.issuer or ""
         if isinstance(server, WebFinger):
@@ -110,23 +103,9 @@ class Directory:
         Raises:
             TransportError, InvalidResponseError: there are none.
         """
-        if self._server is not None and now() < self._fresh_until:
-            return self._server
-        failure: OAuthError
-        try:
-            self._server, kept = self._fetch(via, budget)
-        except OAuthError as error:
-            if self._server is not None and now() < self._stale_until:
-                self._fresh_until = now() + LOOKED_AGAIN_AFTER
-                return self._server
-            failure = error.copied()
-        else:
-            self._fresh_until = now() + kept
-            self._stale_until = self._fresh_until + STALE_AT_MOST
-            return self._server
-        if isinstance(failure, TransportError):
-            failure.sent = False  # no secret has left; a refresh token certainly not
-        raise failure
+        if self._given is not None:
+            return self._given
+        return self._kept.current(lambda: self._fetch(via, budget))
 
     def _fetch(self, via: transport.Via, budget: Budget) -> tuple[AuthorizationServer, float]:
         if isinstance(self._at, WebFinger):
@@ -140,11 +119,9 @@ class Directory:
         self, urls: list[str], issuer: str, via: transport.Via, budget: Budget
     ) -> tuple[AuthorizationServer, float]:
         for url in urls:
-            response = _get(url, via, budget)
+            response = get(url, via, budget)
             if response.status == 200:
-                return _metadata(response, url, issuer, self._insecure), _lifetime(response.headers)
-            if response.status == 429 or response.status >= 500:
-                raise TransportError(f"{url} answered {response.status}; try later", status=response.status, sent=False)
+                return _metadata(response, url, issuer, self.insecure_origins), lifetime(response.headers)
         hint = ""
         if re.search(r"/(access_)?token/?$", urlsplit(issuer).path):
             hint = f". This looks like a token endpoint: give it as AuthorizationServer(token_endpoint={issuer!r})"
@@ -157,14 +134,14 @@ class Directory:
         origin = origin_of(finger.resource)
         assert origin is not None  # noqa: S101 - checked when it was made
         url = f"{written(origin)}/.well-known/webfinger?{urlencode({'resource': finger.resource})}"
-        response = _get(url, via, budget)
-        links = (_object(response, url).get("links") if response.status == 200 else None) or []
+        response = get(url, via, budget)
+        links = (read_object(response, url).get("links") if response.status == 200 else None) or []
         for link in links if isinstance(links, list) else []:
             if isinstance(link, dict) and link.get("rel") == "http://openid.net/specs/connect/1.0/issuer":
                 href = link.get("href")
                 if isinstance(href, str):
-                    href = _usable(href, "issuer link", url, self._insecure)
-                    return href if href.endswith(OPENID) else href.rstrip("/") + OPENID, _lifetime(response.headers)
+                    href = usable(href, "issuer link", url, self.insecure_origins)
+                    return href if href.endswith(OPENID) else href.rstrip("/") + OPENID, lifetime(response.headers)
         raise InvalidResponseError(f"{url} (status {response.status}) links to no issuer", status=response.status)
 
 
@@ -185,26 +162,8 @@ def _well_known(issuer: str) -> list[str]:
     return [f"{base}{path}{OPENID}", f"{base}{OAUTH}{path}"]
 
 
-def _get(url: str, via: transport.Via, budget: Budget) -> HTTPResponse:
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "video-oauth-auth"}
-    try:
-        return transport.send(HTTPRequest(method="GET", url=url, headers=headers), via=via, budget=budget)
-    finally:
-        budget.sent = False
-
-
-def _object(response: HTTPResponse, url: str) -> Mapping[str, Any]:
-    try:
-        members = json.loads(response.body)
-    except (ValueError, RecursionError):
-        members = None
-    if not isinstance(members, dict):
-        raise InvalidResponseError(f"{url} gave no JSON object", status=response.status)
-    return members
-
-
 def _metadata(response: HTTPResponse, url: str, issuer: str, insecure: frozenset[Origin]) -> AuthorizationServer:
-    members = _object(response, url)
+    members = read_object(response, url)
     named = members.get("issuer")
     if named != issuer:
         shown = cleaned(named) if isinstance(named, str) else type(named).__name__
@@ -215,31 +174,5 @@ def _metadata(response: HTTPResponse, url: str, issuer: str, insecure: frozenset
     endpoint = members.get("token_endpoint")
     if not isinstance(endpoint, str):
         raise InvalidResponseError(f"the metadata of {issuer} name no token_endpoint")
-    _usable(endpoint, "token_endpoint", url, insecure)
+    usable(endpoint, "token_endpoint", url, insecure)
     return AuthorizationServer.from_metadata(members)
-
-
-def _usable(url: str, name: str, where: str, insecure: frozenset[Origin]) -> str:
-    """Check an URL that comes from a document."""
-    failure = None
-    try:
-        return checked_endpoint(url, name, insecure)
-    except OAuthError as error:
-        failure = str(error)
-    raise InvalidResponseError(f"{where} names an URL that cannot be used: {failure}")
-
-
-def _lifetime(headers: Mapping[str, str]) -> float:
-    """Give the seconds that a document may be kept (RFC 9111), within bounds."""
-    kept = KEPT_IF_NOT_SAID
-    control = headers.get("cache-control", "").lower()
-    if age := re.search(r"max-age\s*=\s*\"?(\d{1,9})", control):
-        kept = float(age[1])
-    elif "no-store" in control or "no-cache" in control:
-        kept = 0.0
-    elif expires := headers.get("expires"):
-        try:
-            kept = parsedate_to_datetime(expires).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            kept = 0.0
-    return min(max(kept, KEPT_AT_LEAST), KEPT_AT_MOST)
