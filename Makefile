@@ -26,7 +26,7 @@ check: .venv/.installed $(BARE)/.installed ## ruff, mypy, and pyright with and w
 	.venv/bin/pyright --pythonpath $(PY) tests/typing
 	.venv/bin/pyright --pythonpath $(BARE)/bin/python tests/typing/*.py
 
-interop: ## run the tests against servers that others wrote (needs Node.js)
+interop: ## run the tests against servers that others wrote, and in a browser
 
 include tests/interop/interop.mk
 include benchmarks/bench.mk

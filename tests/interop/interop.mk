@@ -1,12 +1,22 @@
-# Servers that others wrote, on loopback. Each is installed once per lock file; what cannot be installed fails the run.
-# INTEROP_CACHE may name a folder that several checkouts share.
+# Servers that others wrote, on loopback, and a browser. Each is installed once per pinned version; what cannot be
+# installed fails the run. INTEROP_CACHE may name a folder that several checkouts share.
 INTEROP_CACHE ?= $(CURDIR)/.interop
 export INTEROP_CACHE
 
-.PHONY: interop interop-oidc-provider
+.PHONY: interop interop-oidc-provider interop-keycloak interop-browser
 
-interop: .venv/.installed interop-oidc-provider
+interop: interop-oidc-provider interop-keycloak interop-browser
 	$(PY) -m pytest tests/interop
 
 interop-oidc-provider: .venv/.installed
-	$(PY) tests/interop/oidc_provider/install.py
+	$(PY) -m tests.interop.install oidc-provider
+
+interop-keycloak: .venv/.installed
+	$(PY) -m tests.interop.install keycloak
+
+interop-browser: .venv/.interop
+	$(PY) -m tests.interop.install browser
+
+.venv/.interop: .venv/.installed
+	@$(PY) $(PIP) install --quiet --group interop
+	@touch $@

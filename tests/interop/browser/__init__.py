@@ -1,0 +1,1 @@
+"""Debian's Chromium without a window, and the pages that it meets."""
