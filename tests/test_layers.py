@@ -32,7 +32,7 @@ LAYERS: dict[str, set[str]] = {
         "waiting",
         "rejections",
     },
-    "one attempt": {"attempt", "discovery", "reporting"},
+    "one attempt": {"attempt", "discovery", "login.id_token", "login.keys", "reporting"},
     "the way of a renewal": {"settings", "token_calls", "renewal"},
     "the token source": {"source"},
     "what HTTP libraries call": {"replay", "provided", "flow"},
@@ -236,7 +236,7 @@ def test_an_optional_library_is_imported_in_one_module_only():
     [
         ("requests", {"transport", "replay"}),  # the library's own exchanges, and the second try of the user's
         ("authlib", {"endpoints", "assertion"}),
-        ("joserfc", {"assertion"}),
+        ("joserfc", {"assertion", "login.keys"}),  # signing and verifying
         ("httpx", {"flow", "origin", "transport"}),  # the base class, reading of URLs, types
     ],
 )
