@@ -63,7 +63,7 @@ def test_the_configuration_has_every_member_of_a_tenant(server):
     assert members["token_endpoint_auth_methods_supported"] == methods
     assert "client_credentials" in members["grant_types_supported"]
     assert members["code_challenge_methods_supported"] == ["plain", "S256"]
-    for path in ("/.well-known/oauth-authorization-server", "/authz-srv/authz"):  # not there, not (yet) served
+    for path in ("/.well-known/oauth-authorization-server", "/session/check_session"):  # not there, not served
         assert httpx.get(server.url + path).status_code == 404
 
 

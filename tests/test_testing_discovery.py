@@ -36,9 +36,10 @@ def test_the_metadata_name_everything_that_is_there(server, path):
     assert members["token_endpoint"] == server.token_endpoint
     assert members["revocation_endpoint"] == server.url + "/revoke"
     assert members["userinfo_endpoint"] == server.url + "/userinfo"
-    assert members["grant_types_supported"] == ["client_credentials", "password", "refresh_token"]
+    grants = ["client_credentials", "password", "refresh_token", "authorization_code"]
+    assert members["grant_types_supported"] == grants
     assert members["token_endpoint_auth_methods_supported"] == ["client_secret_basic", "client_secret_post"]
-    assert members["response_types_supported"] == []  # RFC 8414 section 2: required, even where there are none
+    assert members["response_types_supported"] == ["code"]
     assert members["subject_types_supported"] == ["public"]
     assert members["id_token_signing_alg_values_supported"] == ["RS256"]
     assert "token_endpoint_auth_signing_alg_values_supported" not in members

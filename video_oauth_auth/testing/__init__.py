@@ -21,6 +21,7 @@ from .answers import (
     unavailable,
 )
 from .brightcove import BrightcoveServer
+from .browser import FormFiller
 from .challenges import CHALLENGES
 from .cidaas import CidaasServer
 from .faults import Delay, Drip, Drop, Fault, FaultPlan, Hold, Mutate, with_members, without
@@ -44,6 +45,7 @@ __all__ = [
     "Drop",
     "Fault",
     "FaultPlan",
+    "FormFiller",
     "Hold",
     "IBMVideoStreamingServer",
     "LoopbackServer",

@@ -13,12 +13,12 @@ from typing import Any, ClassVar, cast
 from .answers import Answer, json_answer, text_answer
 from .api import Api, json_object
 from .dialect import Dialect
-from .issued import Family
+from .issued import AccessToken, Family
 from .minting import Form, Mint
 from .recording import RecordedRequest, Role
 from .routes import Route, Routes
 from .server import LoopbackServer
-from .settings import BASIC, KEY_JWT, OPENID_CONFIGURATION, POST, SECRET_JWT, Challenge
+from .settings import BASIC, KEY_JWT, OPENID_CONFIGURATION, PLAIN, POST, S256, SECRET_JWT, Challenge
 from .site import Site
 from .storage import Storage
 from .tokens import Ledger
@@ -75,26 +75,36 @@ class CidaasMint(Mint):
     def access_text(self, number: int, family: Family, scope: str | None, form: Form) -> str:
         """A JWT whose scopes are a list."""
         del number, form
-        return self._signed(family, scopes=_scopes(scope))
+        known = {"iss": self.site.issuer, "aud": family.client_id, "sub": self.subject(family), "sid": family.session}
+        return self.site.key.sign({**known, "scopes": _scopes(scope)}, lifetime=self.site.settings.expires_in)
 
     def refresh_text(self, number: int, family: Family) -> str:
         """A UUID."""
         del number, family
         return f"{uuid.uuid4()}"
 
-    def more_members(self, family: Family, scope: str | None) -> Mapping[str, object]:
+    def code_text(self) -> str:
+        """A UUID."""
+        return f"{uuid.uuid4()}"
+
+    def callback_parameters(self, family: Family) -> Mapping[str, str]:
+        """What the pages of a tenant leave behind."""
+        del family
+        return {"viewtype": "login", "grant_type": "login", "lang": "en"}
+
+    def more_members(self, access: AccessToken, nonce: str | None) -> Mapping[str, object]:
         """Whose tokens they are, and for a user who asked with `openid` an ID token."""
-        members: dict[str, object] = {"sub": self.subject(family)}
-        if family.user:
-            members["identity_id"] = _identity(family.user)
-            if "openid" in _scopes(scope):
-                lifetime = self.site.settings.expires_in
-                members |= {"id_token": self._signed(family), "id_token_expires_in": lifetime}
+        members = {"sub": self.subject(access.family), **super().more_members(access, nonce)}
+        if access.family.user:
+            members["identity_id"] = _identity(access.family.user)
+        if "id_token" in members:
+            members["id_token_expires_in"] = self.id_token_lifetime
         return members
 
-    def _signed(self, family: Family, **claims: object) -> str:
-        known = {"iss": self.site.issuer, "aud": family.client_id, "sub": self.subject(family), "sid": family.session}
-        return self.site.key.sign({**known, **claims}, lifetime=self.site.settings.expires_in)
+    @property
+    def id_token_lifetime(self) -> float:
+        """That of access tokens."""
+        return self.site.settings.expires_in or DAY
 
 
 class CidaasApi(Api):
@@ -198,7 +208,6 @@ class CidaasServer(LoopbackServer):
             "token_endpoint_auth_methods_supported": [BASIC, POST, SECRET_JWT, KEY_JWT],
             "token_endpoint_auth_signing_alg_values_supported": ["HS256", "RS256"],
             "id_token_signing_alg_values_supported": ["HS256", "RS256"],
-            "code_challenge_methods_supported": ["plain", "S256"],
             "ui_locales_supported": ["en-US", "de-DE"],
         },
         api_at_issuer=True,
@@ -212,6 +221,8 @@ class CidaasServer(LoopbackServer):
 
     token_endpoint_auth_methods: tuple[str, ...] = (BASIC, POST, SECRET_JWT, KEY_JWT)
     token_endpoint_auth_signing_algs: tuple[str, ...] = ("HS256", "RS256")
+    code_challenge_methods: tuple[str, ...] = (PLAIN, S256)
+    authorization_response_iss_parameter_supported: bool = False
     expires_in: float | None = DAY
     challenge: Challenge = denied
     discovery_documents: tuple[str, ...] = (OPENID_CONFIGURATION,)

@@ -71,11 +71,7 @@ class ClientAuthentication:
 
     def client(self, client_id: str | None) -> Client | None:
         """The client with this id."""
-        if client_id == self._settings.client_id:
-            return Client(self._settings, client_id, self._settings.token_endpoint_auth_methods)
-        if client_id is not None and client_id == self._settings.public_client_id:
-            return Client(self._settings, client_id, (NONE,))
-        return None
+        return registered_client(self._settings, client_id)
 
     def authenticate(self, request: FormRequest) -> tuple[Client, str]:
         """The client that this request comes from, and the method by which it has proved that.
@@ -115,6 +111,15 @@ class ClientAuthentication:
     def _with_secret(self, client_id: str | None, secret: str) -> Client | None:
         client = self.client(client_id)
         return client if client and client.check_client_secret(secret) else None
+
+
+def registered_client(settings: Settings, client_id: str | None) -> Client | None:
+    """The client with this id: the one with a secret, or the public one."""
+    if client_id == settings.client_id:
+        return Client(settings, client_id, settings.token_endpoint_auth_methods)
+    if client_id is not None and client_id == settings.public_client_id:
+        return Client(settings, client_id, (NONE,))
+    return None
 
 
 def check_one_authentication(request: RecordedRequest, form: Form) -> None:

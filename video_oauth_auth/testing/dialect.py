@@ -9,6 +9,7 @@ from .answers import Answer, HeaderPairs, json_answer
 Refusal = Literal["unknown", "spent", "expired", "revoked"]
 
 GENERIC_ENDPOINTS = {
+    "authorization_endpoint": "/authorize",
     "token_endpoint": "/token",
     "revocation_endpoint": "/revoke",
     "userinfo_endpoint": "/userinfo",
@@ -30,6 +31,7 @@ class Dialect:
         endpoints: Paths at the authorization server, by their names in the metadata. All are told there; those
             that this server does not have answer 404.
         metadata: Further members of the metadata, and other values for those that are known.
+        redirect_uris_are_prefixes: Whether a redirect URI is registered if it only begins with a registered one.
         api_at_issuer: Whether the API also answers at the origin of the authorization server.
         tells_refresh_expires_in: Whether the lifetime of refresh tokens, where there is one, is told.
         form_in_query: Whether a token request without a body may have its parameters in the query.
@@ -42,6 +44,7 @@ class Dialect:
 
     endpoints: Mapping[str, str] = field(default_factory=lambda: GENERIC_ENDPOINTS)
     metadata: Mapping[str, object] = field(default_factory=dict)
+    redirect_uris_are_prefixes: bool = False
     api_at_issuer: bool = False
     tells_refresh_expires_in: bool = True
     form_in_query: bool = False

@@ -1,9 +1,9 @@
 """What is granted: Authlib's server side, given our clients, our users and our ledger of tokens."""
 
-import secrets
 from typing import Any
 
 from authlib.oauth2.rfc6749 import (
+    AuthorizationCodeGrant,
     AuthorizationServer,
     ClientCredentialsGrant,
     InvalidGrantError,
@@ -13,10 +13,13 @@ from authlib.oauth2.rfc6749 import (
     UnauthorizedClientError,
     UnsupportedGrantTypeError,
 )
+from authlib.oauth2.rfc7636 import CodeChallenge
 
 from .answers import Answer, json_answer
 from .client_authentication import Client, ClientAuthentication, FormRequest
+from .codes import AuthorizationCode, Codes
 from .issued import RefreshToken, TokenAnswer
+from .pages import WRONG_PASSWORD
 from .settings import NONE
 from .site import Site
 from .tokens import Ledger
@@ -34,8 +37,7 @@ class ByClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]  # Auth
 
 class ByPassword(ResourceOwnerPasswordCredentialsGrant):  # type: ignore[misc]  # Authlib has no types
     def authenticate_user(self, username: str, password: str) -> str:
-        known = self.server.site.settings.users.get(username)
-        if known is None or not secrets.compare_digest(known.encode(), password.encode()):
+        if not self.server.site.is_right_password(username, password):
             # RFC 6749 section 5.2; Authlib itself would say invalid_request
             raise InvalidGrantError(WRONG_PASSWORD)
         return username
@@ -62,20 +64,31 @@ class ByRefreshToken(RefreshTokenGrant):  # type: ignore[misc]  # Authlib has no
         """Nothing: the ledger has spent it in the step that issued the new one."""
 
 
-WRONG_PASSWORD = "The name or the password is wrong."  # noqa: S105 - a message
+class ByAuthorizationCode(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no types
+    def query_authorization_code(self, code: str, client: Client) -> AuthorizationCode | None:
+        return self.server.codes.present(code, client.get_client_id())  # type: ignore[no-any-return]
+
+    def create_token_response(self) -> tuple[int, TokenAnswer, list[tuple[str, str]]]:
+        code = self.request.authorization_code
+        answer = self.server.ledger.issue(code.family, self.request.form, nonce=code.nonce)
+        return 200, answer, self.TOKEN_RESPONSE_HEADER
+
+
 GRANTS = (ByClientCredentials, ByPassword, ByRefreshToken)
 
 
 class Grants(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
-    """Authlib's authorization server over our settings and our ledger."""
+    """Authlib's authorization server over our settings, our ledger and our codes."""
 
-    def __init__(self, site: Site, ledger: Ledger, clients: ClientAuthentication) -> None:
+    def __init__(self, site: Site, ledger: Ledger, codes: Codes, clients: ClientAuthentication) -> None:
         super().__init__()
         self.site = site
         self.ledger = ledger
+        self.codes = codes
         self._clients = clients
         for grant in GRANTS:
             self.register_grant(grant)
+        self.register_grant(ByAuthorizationCode, [CodeChallenge(required=False)])  # which request needs one, it has
 
     def query_client(self, client_id: str) -> Client | None:
         return self._clients.client(client_id)

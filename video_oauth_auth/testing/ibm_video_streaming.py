@@ -46,6 +46,10 @@ class IBMMint(Mint):
         claims = {"iss": self.site.public_origin("token"), "sub": self.subject(family), "scope": scope or ""}
         return self.site.key.sign(claims, lifetime=self.site.settings.expires_in)
 
+    def code_text(self) -> str:
+        """Forty hex digits."""
+        return secrets.token_hex(20)
+
     def refresh_text(self, number: int, family: Family) -> str:
         """A refresh token; its kind is always the same."""
         del number, family
@@ -131,7 +135,12 @@ class IBMVideoStreamingServer(LoopbackServer):
     """
 
     dialect: ClassVar[Dialect] = Dialect(
-        endpoints={"token_endpoint": "/oauth2/token", "revocation_endpoint": "/oauth2/token/revoke"},
+        endpoints={
+            "authorization_endpoint": "/authorize",  # in reality at a host of its own
+            "token_endpoint": "/oauth2/token",
+            "revocation_endpoint": "/oauth2/token/revoke",
+        },
+        redirect_uris_are_prefixes=True,
         tells_refresh_expires_in=False,
         token_error=token_error,
     )
@@ -139,7 +148,8 @@ class IBMVideoStreamingServer(LoopbackServer):
     apis: ClassVar[Mapping[Role, type[Api]]] = {"api": IBMApi, "analytics": AnalyticsApi}
 
     token_endpoint_auth_methods: tuple[str, ...] = (POST, RAW)
-    grant_types: tuple[str, ...] = ("client_credentials", "refresh_token")
+    grant_types: tuple[str, ...] = ("authorization_code", "client_credentials", "refresh_token")
+    authorization_response_iss_parameter_supported: bool = False
     token_type: str = "bearer"  # noqa: S105 - not a token
     expires_in: float | None = DAY
     refresh_tokens: bool = True

@@ -1,5 +1,6 @@
 """Tokens as the server keeps them, the grants they stem from, and how they are told."""
 
+import time
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,12 +15,18 @@ class TokenAnswer(dict[str, Any]):
 
 @dataclass(slots=True, eq=False)
 class Family:
-    """All tokens that stem from one grant: of a user, or (None) of the client itself."""
+    """All tokens that stem from one grant: of a user, or (None) of the client itself.
+
+    Attributes:
+        session: Names the session of the user.
+        auth_time: When the user signed in, in epoch seconds.
+    """
 
     user: str | None
     scope: str | None
     client_id: str
     session: str = field(default_factory=lambda: f"{uuid.uuid4()}")
+    auth_time: int = field(default_factory=lambda: int(time.time()))
     tokens: list["AccessToken | RefreshToken"] = field(default_factory=list, repr=False)
 
 

@@ -5,7 +5,7 @@ from email.utils import formatdate
 
 from .answers import Answer, HeaderPairs, json_answer
 from .recording import RecordedRequest
-from .settings import KEY_JWT, SECRET_JWT
+from .settings import KEY_JWT, RESPONSE_MODES, SECRET_JWT
 from .signing import ALGORITHM
 from .site import Site
 
@@ -18,11 +18,17 @@ def metadata(site: Site) -> dict[str, object]:
         "issuer": site.issuer,
         **{name: site.endpoint(name) for name in site.dialect.endpoints},
         "grant_types_supported": list(settings.grant_types),
-        "response_types_supported": [],  # no grant of this server needs a browser
+        "response_types_supported": [],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": methods,
     }
+    if "authorization_endpoint" in members and "authorization_code" in settings.grant_types:
+        members["response_types_supported"] = ["code"]
+        members["response_modes_supported"] = list(RESPONSE_MODES)
+        members["code_challenge_methods_supported"] = list(settings.code_challenge_methods)
+        told = settings.authorization_response_iss_parameter_supported
+        members["authorization_response_iss_parameter_supported"] = told
     if {KEY_JWT, SECRET_JWT} & set(methods):
         algorithms = list(settings.token_endpoint_auth_signing_algs)
         members["token_endpoint_auth_signing_alg_values_supported"] = algorithms

@@ -17,14 +17,14 @@ from .api import Api
 from .challenges import CHALLENGES
 from .client_authentication import UNKNOWN_CLIENT
 from .dialect import Dialect
-from .grants import WRONG_PASSWORD
-from .issued import Family
+from .issued import AccessToken, Family
 from .metadata import document
 from .minting import Form, Mint
+from .pages import WRONG_PASSWORD
 from .recording import RecordedRequest, Role
 from .routes import Route, Routes, query_of, whole_number
 from .server import LoopbackServer
-from .settings import BASIC, KEY_JWT, OPENID_CONFIGURATION, POST, SECRET_JWT, Challenge
+from .settings import BASIC, KEY_JWT, OPENID_CONFIGURATION, PLAIN, POST, S256, SECRET_JWT, Challenge
 from .site import Site
 from .storage import Storage
 from .tokens import Ledger
@@ -63,23 +63,36 @@ class KeycloakMint(Mint):
         kind = "Refresh" if lifetime else "Offline"
         return self._signed(family, lifetime, typ=kind, aud=self.site.issuer, scope=family.scope)
 
-    def more_members(self, family: Family, scope: str | None) -> Mapping[str, object]:
+    def code_text(self) -> str:
+        """Three UUIDs: of the code, the session and the client."""
+        return ".".join(f"{uuid.uuid4()}" for _ in range(3))
+
+    def callback_parameters(self, family: Family) -> Mapping[str, str]:
+        """The session."""
+        return {"session_state": family.session}
+
+    def more_members(self, access: AccessToken, nonce: str | None) -> Mapping[str, object]:
         """The session, the policy, and an ID token where `openid` was asked for."""
-        members: dict[str, object] = {"not-before-policy": 0, "session_state": family.session}
-        if "openid" in (scope or "").split():
-            lifetime = self.site.settings.expires_in
-            members["id_token"] = self._signed(family, lifetime, typ="ID", aud=family.client_id)
-        return members
+        told = {"not-before-policy": 0, "session_state": access.family.session}
+        return {**told, **super().more_members(access, nonce)}
+
+    def more_claims(self, family: Family) -> Mapping[str, object]:
+        """The kind of token, the session and the name of the user."""
+        return {"typ": "ID", **_session_and_name(family)}
+
+    @property
+    def id_token_lifetime(self) -> float:
+        """That of access tokens."""
+        return self.site.settings.expires_in or super().id_token_lifetime
 
     def _signed(self, family: Family, lifetime: float | None, **claims: object) -> str:
-        known = {
-            "iss": self.site.issuer,
-            "sub": self.subject(family),
-            "azp": family.client_id,
-            "session_state": family.session,
-            "preferred_username": family.user or f"service-account-{family.client_id}",
-        }
-        return self.site.key.sign({**known, **claims}, lifetime=lifetime)
+        known = {"iss": self.site.issuer, "sub": self.subject(family), "azp": family.client_id}
+        return self.site.key.sign({**known, **_session_and_name(family), **claims}, lifetime=lifetime)
+
+
+def _session_and_name(family: Family) -> dict[str, object]:
+    name = family.user or f"service-account-{family.client_id}"
+    return {"session_state": family.session, "preferred_username": name}
 
 
 def token_error(status: int, members: Mapping[str, object], headers: HeaderPairs) -> Answer:
@@ -208,7 +221,6 @@ class MovingimageServer(LoopbackServer):
             # Of the realm; what one client is registered for may be less.
             "token_endpoint_auth_methods_supported": [KEY_JWT, BASIC, POST, SECRET_JWT],
             "token_endpoint_auth_signing_alg_values_supported": ["RS256"],
-            "code_challenge_methods_supported": ["plain", "S256"],
         },
         token_error=token_error,
         refresh_refusals={
@@ -223,7 +235,8 @@ class MovingimageServer(LoopbackServer):
 
     public_client_id: str | None = "anonymous"
     token_endpoint_auth_methods: tuple[str, ...] = (POST, BASIC)
-    grant_types: tuple[str, ...] = ("password", "refresh_token")
+    code_challenge_methods: tuple[str, ...] = (PLAIN, S256)
+    grant_types: tuple[str, ...] = ("authorization_code", "password", "refresh_token")
     token_type: str = "bearer"  # noqa: S105 - not a token
     refresh_tokens: bool = True
     refresh_expires_in: float | None = 3600

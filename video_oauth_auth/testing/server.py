@@ -33,8 +33,8 @@ class LoopbackServer(Settings):
     `Settings`) and can be changed while it runs.
 
     Attributes:
-        token_faults, revocation_faults, metadata_faults, api_faults, storage_faults, foreign_faults: How each
-            misbehaves.
+        authorization_faults, token_faults, revocation_faults, metadata_faults, api_faults, storage_faults,
+            foreign_faults: How each misbehaves.
         dialect, mint, apis, documents: What makes it speak like one platform; `apis` are on ports of their own.
         failures: Errors of the servers themselves (say, in a function given to `Mutate`). Such a request got
             500; leaving the `with` block raises the first.
@@ -69,6 +69,7 @@ class LoopbackServer(Settings):
         )
         self.api = self._wiring.apis["api"]
         plans = self._wiring.plans
+        self.authorization_faults = plans["authorization"]
         self.token_faults, self.revocation_faults = plans["token"], plans["revocation"]
         self.metadata_faults, self.api_faults = plans["metadata"], plans["api"]
         self.storage_faults, self.foreign_faults = plans["storage"], plans["foreign"]
@@ -193,7 +194,10 @@ class LoopbackServer(Settings):
         self.client_secret = new
 
     def secrets(self) -> frozenset[str]:
-        """Every token, client secret and password that was ever issued or known, to look for in output."""
+        """Every token, code, client secret and password that was ever issued or known, to look for in output.
+
+        With what clients made for logins: `state`, `nonce`, `code_verifier`.
+        """
         return self._ledger.texts() | {self.client_secret, *self.users.values()}
 
     # What was received

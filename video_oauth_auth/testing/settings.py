@@ -17,7 +17,9 @@ NONE = "none"
 
 OPENID_CONFIGURATION = "openid-configuration"
 OAUTH_METADATA = "oauth-authorization-server"
-GRANT_TYPES = ("client_credentials", "password", "refresh_token")
+GRANT_TYPES = ("client_credentials", "password", "refresh_token", "authorization_code")
+S256, PLAIN = "S256", "plain"
+RESPONSE_MODES = ("query", "fragment")
 SIGNING_ALGORITHMS = ("RS256", "PS256", "ES256", "Ed25519", "HS256")
 
 Challenge = ChallengeName | Answer | Callable[[RecordedRequest], Answer]
@@ -47,7 +49,14 @@ class Settings:
         revoke_family_on_reuse: Whether a spent refresh token that is presented again revokes all tokens that
             stem from the same grant.
         reuse_grace: Seconds in which a spent refresh token gives the same new tokens again instead.
-        users: Names and passwords for the password grant.
+        users: Names and passwords of the people who can sign in.
+        redirect_uris: Where people may be sent back to, besides any `http` URI on loopback: `127.0.0.1`, `[::1]`
+            or `localhost`, with any port and path (RFC 8252 section 7.3).
+        pkce_required: Whether an authorization request without a `code_challenge` is refused.
+        code_challenge_methods: What a code challenge may be made with (RFC 7636): `S256`, `plain`.
+        authorization_response_iss_parameter_supported: Whether people come back with `iss` (RFC 9207).
+        always_fragment: Whether they come back with everything in the fragment of the URI, although the request
+            says `response_mode=query`.
         challenge: What the API answers without a live token: a name (see `challenges`), an `Answer`, or a
             function of the request that gives one.
         foreign_answer: What the foreign site answers to everything.
@@ -76,6 +85,11 @@ class Settings:
     revoke_family_on_reuse: bool = True
     reuse_grace: float = 0
     users: Mapping[str, str] = field(default_factory=dict)
+    redirect_uris: tuple[str, ...] = ()
+    pkce_required: bool = False
+    code_challenge_methods: tuple[str, ...] = (S256, PLAIN)
+    authorization_response_iss_parameter_supported: bool = True
+    always_fragment: bool = False
     challenge: Challenge = "bearer"
     foreign_answer: Answer = field(default=Answer(200, body="a foreign site"))
     issuer_path: str = ""

@@ -1,5 +1,6 @@
 """What the parts of one server share: settings, dialect, where everything is, and the key for signatures."""
 
+import secrets
 from dataclasses import dataclass, field
 
 from .dialect import Dialect
@@ -40,6 +41,11 @@ class Site:
         """The URL of an endpoint as clients know it, by its name in the metadata."""
         path = self.dialect.endpoints.get(name)
         return None if path is None else self.public_origin("token") + path
+
+    def is_right_password(self, username: str, password: str) -> bool:
+        """Whether there is such a user with this password."""
+        known = self.settings.users.get(username)
+        return known is not None and secrets.compare_digest(known.encode(), password.encode())
 
     def discovery_paths(self) -> tuple[str, ...]:
         """Where the metadata are (OpenID Connect Discovery section 4, RFC 8414 section 3.1)."""

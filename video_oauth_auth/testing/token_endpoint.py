@@ -13,6 +13,7 @@ from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
 from .answers import Answer
 from .assertions import ClientAssertions
 from .client_authentication import ClientAuthentication, FormRequest, check_one_authentication
+from .codes import Codes
 from .grants import Grants
 from .recording import RecordedRequest
 from .site import Site
@@ -25,12 +26,12 @@ JSON = "application/json"
 class TokenEndpoint:
     """Answers token requests and revocations."""
 
-    def __init__(self, site: Site, ledger: Ledger) -> None:
+    def __init__(self, site: Site, ledger: Ledger, codes: Codes) -> None:
         self._dialect = site.dialect
         self._ledger = ledger
         self._site = site
         clients = ClientAuthentication(site.settings, ClientAssertions(site.settings, self._audiences))
-        self._grants = Grants(site, ledger, clients)
+        self._grants = Grants(site, ledger, codes, clients)
 
     def answer(self, request: RecordedRequest) -> Answer:
         """The token, or the error of RFC 6749 section 5.2 as the dialect says it."""
@@ -77,7 +78,7 @@ class TokenEndpoint:
             check_one_authentication(request, form)
         except OAuth2Error as error:
             return self._error(error)
-        self._ledger.learn({"client_assertion": form.get("client_assertion")})
+        self._ledger.learn({name: form.get(name) for name in ("client_assertion", "code_verifier")})
         return form
 
     def _form(self, request: RecordedRequest) -> dict[str, str]:

@@ -13,7 +13,10 @@ from .minting import Form, Mint
 from .recording import TokenState
 
 NO_PARAMETERS: Form = {}
-SECRET_MEMBERS = ("access_token", "refresh_token", "id_token", "client_secret", "client_assertion")
+SECRET_MEMBERS = (
+    *("access_token", "refresh_token", "id_token", "client_secret", "client_assertion"),
+    *("code", "code_verifier", "state", "nonce"),
+)
 
 
 class Ledger:
@@ -50,10 +53,28 @@ class Ledger:
             form: The parameters of the token request.
         """
         with self.lock:
-            scope = self.mint.granted_scope(scope)
-            family = Family(user, scope, client_id)
+            return self.issue(self.family(user=user, client_id=client_id, scope=scope), form)
+
+    def family(self, *, user: str | None, client_id: str, scope: str | None) -> Family:
+        """A grant from which no token stems yet. Arguments as for `grant`."""
+        return Family(user, self.mint.granted_scope(scope), client_id)
+
+    def issue(self, family: Family, form: Form, *, nonce: str | None = None) -> TokenAnswer:
+        """The first tokens that stem from a grant.
+
+        Args:
+            family: The grant.
+            form: The parameters of the token request.
+            nonce: For the ID token.
+        """
+        with self.lock:
             refresh = self._new_refresh(family) if self.mint.gives_refresh_token(family) else None
-            return self._answer(self._new_access(family, scope, form), refresh)
+            return self._answer(self._new_access(family, family.scope, form), refresh, nonce)
+
+    def revoke_family(self, family: Family) -> None:
+        """Revoke all tokens that stem from a grant."""
+        with self.lock:
+            _revoke(family.tokens)
 
     def present(self, text: str) -> RefreshToken | Refusal:
         """The refresh token if it may be used now; reuse of a spent one is counted, and avenged if so set."""
@@ -138,7 +159,7 @@ class Ledger:
         """Remember the secrets among these members, which this ledger did not issue."""
         texts = (members.get(name) for name in SECRET_MEMBERS)
         with self.lock:
-            self._learned |= {text for text in texts if isinstance(text, str)}
+            self._learned |= {text for text in texts if isinstance(text, str) and text}
 
     def _is_past(self, moment: float | None) -> bool:
         return moment is not None and self.now() >= moment
@@ -162,7 +183,7 @@ class Ledger:
         family.tokens.append(token)
         return token
 
-    def _answer(self, access: AccessToken, refresh: RefreshToken | None) -> TokenAnswer:
+    def _answer(self, access: AccessToken, refresh: RefreshToken | None, nonce: str | None = None) -> TokenAnswer:
         members = TokenAnswer(access_token=access.text, token_type=self._settings.token_type)
         if access.expires_at is not None:
             members["expires_in"] = self._left(access.expires_at, self._settings.expires_in)
@@ -173,7 +194,7 @@ class Ledger:
             lifetime = self._settings.refresh_expires_in
             if lifetime is not None and self.mint.site.dialect.tells_refresh_expires_in:
                 members["refresh_expires_in"] = self._left(refresh.expires_at, lifetime)
-        members.update(self.mint.more_members(access.family, access.scope))
+        members.update(self.mint.more_members(access, nonce))
         self.learn(members)
         return members
 

@@ -7,6 +7,8 @@ from typing import get_args
 
 from .answers import Answer
 from .api import Api
+from .authorization_endpoint import AuthorizationEndpoint
+from .codes import Codes
 from .exchange import Endpoint
 from .faults import FaultPlan
 from .metadata import public_document
@@ -47,7 +49,8 @@ class Wiring:
         self.apis = apis
         self._site = site
         self._learn = ledger.learn
-        tokens = TokenEndpoint(site, ledger)
+        codes = Codes(ledger)
+        tokens = TokenEndpoint(site, ledger, codes)
         self._token = self._endpoint("token", tokens.answer)
         self._revocation = self._endpoint("revocation", tokens.revocation)
         self._metadata = self._endpoint("metadata", partial(public_document, site))
@@ -60,7 +63,9 @@ class Wiring:
         self._documents = {
             place: self._endpoint("metadata", partial(answer, site)) for place, answer in documents.items()
         }
+        authorization = AuthorizationEndpoint(site, ledger, codes)
         self._named = {
+            site.dialect.endpoints.get("authorization_endpoint"): self._endpoint("authorization", authorization.answer),
             site.dialect.endpoints.get("token_endpoint"): self._token,
             site.dialect.endpoints.get("revocation_endpoint"): self._revocation,
             site.dialect.endpoints.get("userinfo_endpoint"): self._protected["api"],
