@@ -16,7 +16,7 @@ from ..origin import Origin, checked_endpoint, origin_of, written
 
 __all__ = ["checked_authorization_url", "has_browser", "open_in_browser"]
 
-STARTED_AFTER = 2.0  # seconds after which a browser that has not failed has started
+STARTED_AFTER = 1.0  # seconds after which a browser that has not failed has started
 _TEXT_BROWSERS = {"www-browser", "links", "links2", "elinks", "lynx", "w3m", "browsh"}  # they would take the terminal
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -37,11 +37,11 @@ def checked_authorization_url(url: str, *, insecure_origins: frozenset[Origin] =
         ConfigurationError: it is not an absolute URL, or holds user information, a fragment or odd characters.
         InsecureTransportError: it is not https, not loopback and not listed.
     """
-    checked_endpoint(url, "authorization_endpoint", insecure_origins)
+    checked_endpoint(url, "the URL to open", insecure_origins)
     origin = origin_of(url)
     if origin is None or not url.isascii():
         raise ConfigurationError(
-            "authorization_endpoint: the URL holds characters beyond ASCII; write its host as xn--..., and the others "
+            "the URL to open: it holds characters beyond ASCII; its host is to be written as xn--..., the rest "
             "percent-encoded"
         )
     parts = urlsplit(url)
@@ -89,8 +89,8 @@ def open_in_browser(
     """
     url = checked_authorization_url(url, insecure_origins=insecure_origins)
     if opener is not None:
-        return _opened(opener, url)
-    return has_browser() and _opened_in_time(url)
+        return _opened_in_time(opener, url)
+    return has_browser() and _opened_in_time(lambda url: webbrowser.open(url, new=1), url)
 
 
 def _opened(opener: Callable[[str], object], url: str) -> bool:
@@ -100,13 +100,11 @@ def _opened(opener: Callable[[str], object], url: str) -> bool:
         return False
 
 
-def _opened_in_time(url: str) -> bool:
-    """Open the browser beside this thread: some commands return only when the person closes the browser."""
+def _opened_in_time(opener: Callable[[str], object], url: str) -> bool:
+    """Open it beside this thread, which has to answer the browser: some commands return only when it is closed."""
     outcomes: list[bool] = []
     thread = threading.Thread(
-        target=lambda: outcomes.append(_opened(lambda url: webbrowser.open(url, new=1), url)),
-        name="video-oauth-auth-browser",
-        daemon=True,
+        target=lambda: outcomes.append(_opened(opener, url)), name="video-oauth-auth-browser", daemon=True
     )
     thread.start()
     thread.join(STARTED_AFTER)
