@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from joserfc import jwk
 
 from video_oauth_auth import ConfigurationError, OAuthClient, ResponseError
-from video_oauth_auth.endpoints import HTTPResponse, read_token, token_request
+from video_oauth_auth.endpoints import HTTPResponse, read_token, form_request
 
 from . import test_client_assertions
 from .test_client_assertions import KEYS, RSA, SECRET, pem, source_at
@@ -94,7 +94,7 @@ def test_neither_key_nor_assertion_is_shown(server, caplog):
 def test_a_server_that_repeats_the_assertion_is_not_quoted():
     credential = OAuthClient("client", private_key=pem(RSA)).current()
     place = "https://login.example.com/token"
-    request = token_request(place, credential, "private_key_jwt", {"grant_type": "client_credentials"})
+    request = form_request(place, credential, "private_key_jwt", {"grant_type": "client_credentials"})
     (assertion,) = parse_qs(request.body.decode())["client_assertion"]
     body = json.dumps({"error": "invalid_client", "error_description": f"{assertion} is wrong", "hint": assertion})
     with pytest.raises(ResponseError, match="is wrong") as caught:

@@ -32,10 +32,18 @@ LAYERS: dict[str, set[str]] = {
         "waiting",
         "rejections",
     },
-    "one attempt": {"attempt", "discovery", "login.id_token", "login.keys", "reporting"},
-    "the way of a renewal": {"settings", "token_calls", "renewal"},
-    "the token source": {"source"},
-    "what HTTP libraries call": {"replay", "provided", "flow"},
+    "one attempt": {"attempt", "errands", "discovery", "login.id_token", "login.keys", "reporting"},
+    "the way of a renewal": {"settings", "client_calls", "token_calls", "renewal"},
+    "the token source": {"provided", "source"},
+    "signing in": {
+        "login.authorization",
+        "login.device",
+        "login.interactive",
+        "login.people",
+        "login.sign_in",
+        "signing_in",
+    },
+    "what HTTP libraries call": {"replay", "flow"},
     "the auth object": {"auth"},
     "platforms": {
         "providers",
@@ -153,7 +161,7 @@ def test_the_graph_is_read_from_the_sources():
     assert {
         ("providers.brightcove", "providers.platform"),
         ("renewal", "stores"),
-        ("token_calls", "transport"),
+        ("client_calls", "transport"),
     } <= edges
     assert ("testing.plugin", "transport") in edges  # inside a function
     assert Import("transport", "requests", inside=False, at_once=False, line=0) in {
@@ -235,7 +243,7 @@ def test_an_optional_library_is_imported_in_one_module_only():
     ("library", "users"),
     [
         ("requests", {"transport", "replay"}),  # the library's own exchanges, and the second try of the user's
-        ("authlib", {"endpoints", "assertion"}),
+        ("authlib", {"endpoints", "assertion", "login.authorization"}),
         ("joserfc", {"assertion", "login.keys"}),  # signing and verifying
         ("httpx", {"flow", "origin", "transport"}),  # the base class, reading of URLs, types
     ],

@@ -26,7 +26,7 @@ from video_oauth_auth import (
     TokenSource,
 )
 from video_oauth_auth.client import ClientCredential
-from video_oauth_auth.endpoints import HTTPRequest, HTTPResponse, refresh_parameters, token_request
+from video_oauth_auth.endpoints import HTTPRequest, HTTPResponse, refresh_parameters, form_request
 from video_oauth_auth.testing import Answer, Drop, Fault, Hold, OAuthServer, html_page, json_answer, redirect
 
 SECRET = "an-invented-secret"
@@ -42,7 +42,7 @@ TOKEN = Token(
 CLIENT = OAuthClient("client", SECRET)
 SOURCE = TokenSource(SERVER, CLIENT, ClientCredentials(), token=TOKEN)
 PASSWORD = ResourceOwnerPassword("ann", SECRET, extra={"otp": SECRET})
-REQUEST = token_request("https://l.example/", ClientCredential("c", SECRET), "none", refresh_parameters(SECRET, None))
+REQUEST = form_request("https://l.example/", ClientCredential("c", SECRET), "none", refresh_parameters(SECRET, None))
 
 OBJECTS: dict[str, Any] = {
     "an auth object": OAuth2Auth(SOURCE, origins=["https://api.example.com"]),

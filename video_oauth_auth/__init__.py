@@ -13,7 +13,8 @@ from .errors import (
     StoreError,
     TransportError,
 )
-from .grants import AuthorizationCode, ClientCredentials, Grant, ResourceOwnerPassword
+from .grants import AuthorizationCode, ClientCredentials, DeviceCode, Grant, ResourceOwnerPassword
+from .login.authorization import AuthorizationRequest
 from .provided import TokenProvider
 from .providers.brightcove import BrightcoveAuth
 from .providers.cidaas import CidaasAuth
@@ -27,11 +28,13 @@ from .token import Token
 
 __all__ = [
     "AuthorizationCode",
+    "AuthorizationRequest",
     "AuthorizationServer",
     "BrightcoveAuth",
     "CidaasAuth",
     "ClientCredentials",
     "ConfigurationError",
+    "DeviceCode",
     "Grant",
     "IBMVideoStreamingAuth",
     "InsecureTransportError",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from .client import OAuthClient
 from .errors import ConfigurationError
@@ -11,12 +11,13 @@ from .flow import RequestFlow
 from .grants import ClientCredentials
 from .provided import Provided, TokenProvider
 from .server import AuthorizationServer
+from .signing_in import SigningIn
 from .source import TokenSource
 
 __all__ = ["OAuth2Auth"]
 
 
-class OAuth2Auth(RequestFlow):
+class OAuth2Auth(SigningIn, RequestFlow):
     """Give this as `auth=` to requests, httpx or httpx2: every request to the listed origins carries a good token.
 
     Args:
@@ -41,7 +42,8 @@ class OAuth2Auth(RequestFlow):
     ) -> None:
         if isinstance(source, type) or not isinstance(source, TokenProvider):
             raise ConfigurationError("source has to have the methods get_token and aget_token (TokenProvider)")
-        super().__init__(
+        RequestFlow.__init__(
+            self,
             source if isinstance(source, TokenSource) else Provided(source),
             origins=origins,
             insecure_origins=insecure_origins,
@@ -94,6 +96,11 @@ class OAuth2Auth(RequestFlow):
         if not self._origins.holds(url):
             return {}
         return {"Authorization": self._prefix + (await self.source.aget_token()).access_token}
+
+    def _with(self, source: TokenSource) -> Self:
+        sibling = object.__new__(type(self))
+        sibling.__dict__.update(self.__dict__, source=source, _tokens=source, _ready=None)
+        return sibling
 
     def __copy__(self) -> OAuth2Auth:
         return self

@@ -170,12 +170,18 @@ def endpoint_of(server: AuthorizationServer, name: str, insecure_origins: frozen
 def usable(url: str, name: str, where: str, insecure_origins: frozenset[Origin]) -> str:
     """Give back an URL that comes from a document, if it may be used.
 
+    Args:
+        url: the URL.
+        name: what it is, for the message.
+        where: what it stands in, for the message.
+        insecure_origins: origins that may be used without TLS.
+
     Raises:
-        InvalidResponseError: it is not absolute, not https, or has odd parts; says `name` and `where` it stands.
+        InvalidResponseError: it is not absolute, not https, or has odd parts.
     """
     failure = None
     try:
         return checked_endpoint(url, name, insecure_origins)
     except OAuthError as error:
         failure = str(error)
-    raise InvalidResponseError(f"{where} names an URL that cannot be used: {failure}")
+    raise InvalidResponseError(f"the {name} in {where} cannot be used: {failure}")

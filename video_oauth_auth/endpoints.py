@@ -20,10 +20,14 @@ from .token import Token, number
 __all__ = [
     "HTTPRequest",
     "HTTPResponse",
+    "bearer_request",
+    "code_parameters",
+    "device_parameters",
+    "form_request",
     "grant_parameters",
     "read_token",
     "refresh_parameters",
-    "token_request",
+    "refusal",
 ]
 
 RETRY_AFTER_CAP = 300.0  # seconds; a server must not be able to silence a client for days
@@ -31,7 +35,23 @@ RETRY_AFTER_CAP = 300.0  # seconds; a server must not be able to silence a clien
 # RFC 6749 section 4.1.2.1 has them for the authorization endpoint; some token endpoints send them with a 400.
 _TEMPORARY = frozenset({"temporarily_unavailable", "server_error"})
 
-_SECRET = ("refresh_token", "password", "client_secret", "code", "code_verifier", "client_assertion")
+_SECRET = (
+    "refresh_token",
+    "password",
+    "client_secret",
+    "code",
+    "code_verifier",
+    "client_assertion",
+    "device_code",
+    "token",
+)
+
+OWN_HEADERS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Connection": "close",  # a kept connection that died meanwhile would make a refresh look lost
+    "User-Agent": "video-oauth-auth",
+}
 
 Parameters = Mapping[str, str | Sequence[str]]
 
@@ -85,7 +105,18 @@ def _target(grant: Grant) -> Parameters:
     }
 
 
-def token_request(
+def code_parameters(grant: Grant, code: str, redirect_uri: str, code_verifier: str) -> Parameters:
+    """Give the form parameters that redeem a code (RFC 6749, section 4.1.3; RFC 7636, section 4.5)."""
+    sent = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+    return {**_target(grant), "scope": "", **sent, "code_verifier": code_verifier}
+
+
+def device_parameters(grant: Grant, device_code: str) -> Parameters:
+    """Give the form parameters that ask whether a person has signed in for a device (RFC 8628, section 3.4)."""
+    return {**_target(grant), "scope": "", "grant_type": grant.grant_type, "device_code": device_code}
+
+
+def form_request(
     url: str,
     credential: ClientCredential,
     method: str,
@@ -93,13 +124,13 @@ def token_request(
     *,
     server: AuthorizationServer | None = None,
 ) -> HTTPRequest:
-    """Build the request to a token endpoint (RFC 6749, section 3.2); empty parameters are left out.
+    """Build a request of a client to one of the server's endpoints; empty parameters are left out.
 
     Args:
-        url: the token endpoint.
+        url: the endpoint.
         credential: the client's id and secret.
         method: the client authentication method.
-        parameters: the form parameters, `grant_type` among them.
+        parameters: the form parameters.
         server: the metadata, for client assertions: their audience is the issuer, or else the token endpoint.
     """
     from authlib.oauth2.rfc6749.parameters import prepare_token_request
@@ -107,30 +138,37 @@ def token_request(
     headers, identity = client_authentication(
         credential,
         method,
-        audience=url if server is None or server.issuer is None else server.issuer,
+        audience=url if server is None else server.issuer or server.token_endpoint or url,
         algorithms=None if server is None else server.token_endpoint_auth_signing_alg_values_supported,
     )
     form = {**parameters, **identity}
-    grant_type = form.pop("grant_type")
     repeated = [(name, item) for name, value in form.items() if not isinstance(value, str) for item in value]
     single = {name: value for name, value in form.items() if isinstance(value, str)}
-    body: str = prepare_token_request(grant_type, urlencode(repeated), **single)
+    body = urlencode(repeated)
+    if grant_type := single.pop("grant_type", ""):
+        body = prepare_token_request(grant_type, body, **single)
+    else:
+        body = "&".join(filter(None, (body, urlencode({name: value for name, value in single.items() if value}))))
     basic = headers.get("Authorization", "").removeprefix("Basic ")
-    hidden = {text for text in (*map(single.get, _SECRET), credential.client_secret, basic) if text}
     return HTTPRequest(
         method="POST",
         url=url,
-        headers={
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-            "Connection": "close",  # a kept connection that died meanwhile would make a refresh look lost
-            "Content-Type": "application/x-www-form-urlencoded",
-            "User-Agent": "video-oauth-auth",
-            **headers,
-        },
+        headers={**OWN_HEADERS, "Content-Type": "application/x-www-form-urlencoded", **headers},
         body=body.encode("ascii"),
-        secrets=tuple(sorted({*hidden, *map(quote_plus, hidden)}, key=len, reverse=True)),
+        secrets=hidden(*map(single.get, _SECRET), credential.client_secret, basic),
     )
+
+
+def bearer_request(url: str, token: Token) -> HTTPRequest:
+    """Build a request for what the person who signed in may know (OpenID Connect Core, section 5.3.1)."""
+    headers = {**OWN_HEADERS, "Authorization": f"Bearer {token.access_token}"}
+    return HTTPRequest(method="GET", url=url, headers=headers, secrets=hidden(token.access_token))
+
+
+def hidden(*texts: str | None) -> tuple[str, ...]:
+    """Give the texts that must not be shown, as they are and as they stand in a form, the longest first."""
+    found = {text for text in texts if text}
+    return tuple(sorted({*found, *map(quote_plus, found)}, key=len, reverse=True))
 
 
 def read_token(response: HTTPResponse, request: HTTPRequest, *, issued_at: float) -> Token:
@@ -146,7 +184,7 @@ def read_token(response: HTTPResponse, request: HTTPRequest, *, issued_at: float
         ResponseError: the server said no, with whatever status.
         InvalidResponseError: the answer is no answer of a token endpoint.
     """
-    error = _refusal(response, request)
+    error = refusal(response, request)
     if error is not None:
         raise error
     members = _members(response)
@@ -155,7 +193,8 @@ def read_token(response: HTTPResponse, request: HTTPRequest, *, issued_at: float
     return Token.from_response(members, issued_at=issued_at)
 
 
-def _refusal(response: HTTPResponse, request: HTTPRequest) -> OAuthError | None:
+def refusal(response: HTTPResponse, request: HTTPRequest) -> OAuthError | None:
+    """Give what an answer says instead of yes, or None."""
     status = response.status
     code, description, members = _told(_members(response), request)
     said = ": ".join(part for part in (code, description) if part)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -155,6 +156,15 @@ def cleaned(text: str, *, limit: int = 300) -> str:
     """Give text that came from outside without control characters and not longer than `limit` characters."""
     text = _CONTROL.sub(" ", text[: limit * 4]).strip()
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def unexpected(error: BaseException, what: str) -> OAuthError:
+    """Name a foreign exception and its place; its text and its frames may hold secrets."""
+    trace, where = error.__traceback__, "an unknown place"
+    while trace is not None:
+        where = f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return OAuthError(f"{what} failed with an unexpected {type(error).__name__} at {where}")
 
 
 Library = Literal["requests", "httpx", "httpx2"]

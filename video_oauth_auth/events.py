@@ -30,7 +30,7 @@ class TokenRenewed(Event):
     """The token endpoint gave a token.
 
     Attributes:
-        reason: why: `first`, `stale`, `expired` or `rejected`.
+        reason: why: `first`, `stale`, `expired`, `rejected`, or `login`: a person has signed in.
         grant_type: what was sent.
         duration: seconds that the renewal took, everything included.
         waiters: how many callers have waited for it.

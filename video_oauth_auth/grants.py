@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from .errors import ConfigurationError
 
-__all__ = ["AuthorizationCode", "ClientCredentials", "Grant", "ResourceOwnerPassword"]
+__all__ = ["AuthorizationCode", "ClientCredentials", "DeviceCode", "Grant", "ResourceOwnerPassword"]
 
 # Parameters that the library itself sets: an extra of the same name would send them twice.
 _RESERVED = frozenset(
@@ -22,6 +22,8 @@ _RESERVED = frozenset(
         "refresh_token",
         "code",
         "code_verifier",
+        "device_code",
+        "redirect_uri",
         "username",
         "password",
         "scope",
@@ -29,6 +31,15 @@ _RESERVED = frozenset(
         "audience",
     }
 )
+_RESERVED_FOR_AUTHORIZATION = _RESERVED | {
+    "response_type",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "request",
+    "request_uri",
+}
 
 
 @runtime_checkable
@@ -80,11 +91,20 @@ class _Request:
         for uri in resource:
             if ":" not in uri or "#" in uri:
                 raise ConfigurationError(f"resource={uri!r} has to be an absolute URI without fragment (RFC 8707)")
-        _check_extra("extra", self.extra)
+        _check_extra("extra", self.extra, _RESERVED)
 
 
-def _check_extra(name: str, extra: Mapping[str, str]) -> None:
-    if clash := sorted(_RESERVED.intersection(extra)):
+def check_authorization_extra(name: str, extra: Mapping[str, str]) -> None:
+    """Check further parameters of an authorization request.
+
+    Raises:
+        ConfigurationError: they would override what the library sets, or are no text.
+    """
+    _check_extra(name, extra, _RESERVED_FOR_AUTHORIZATION)
+
+
+def _check_extra(name: str, extra: Mapping[str, str], reserved: frozenset[str]) -> None:
+    if clash := sorted(reserved.intersection(extra)):
         raise ConfigurationError(f"{name}= must not hold {', '.join(clash)}: the library sets these parameters")
     if wrong := sorted(key for key, value in extra.items() if not isinstance(value, str)):
         raise ConfigurationError(f"{name}= takes text only; {', '.join(wrong)} is none")
@@ -124,10 +144,14 @@ class AuthorizationCode(_Request):
         audience: the audience, for servers that want one.
         extra: further form parameters.
         refresh_extra: further form parameters of each refresh, for servers that want some there.
+        authorization_extra: further parameters of the authorization request.
+        code_challenge_method: `plain` (RFC 7636) allows the weak method where the server offers nothing else.
     """
 
     redirect_uri: str | None = field(default=None, kw_only=False)
     refresh_extra: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
+    authorization_extra: Mapping[str, str] = field(default_factory=dict, repr=False, kw_only=True)
+    code_challenge_method: Literal["S256", "plain"] = field(default="S256", kw_only=True)
 
     @property
     def grant_type(self) -> str:
@@ -139,10 +163,36 @@ class AuthorizationCode(_Request):
 
     def __post_init__(self) -> None:
         super(AuthorizationCode, self).__post_init__()
-        _check_extra("refresh_extra", self.refresh_extra)
+        _check_extra("refresh_extra", self.refresh_extra, _RESERVED - {"redirect_uri"})
+        check_authorization_extra("authorization_extra", self.authorization_extra)
+        if self.code_challenge_method not in ("S256", "plain"):
+            raise ConfigurationError(f"code_challenge_method={self.code_challenge_method!r} is neither S256 nor plain")
 
     def parameters(self) -> Mapping[str, str]:
         return {} if self.redirect_uri is None else {"redirect_uri": self.redirect_uri}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceCode(_Request):
+    """A person signs in on another device, with a short code that this one shows (RFC 8628).
+
+    Args:
+        scope: the scope, separated by blanks.
+        resource: one or several resource URIs (RFC 8707).
+        audience: the audience, for servers that want one.
+        extra: further form parameters.
+    """
+
+    @property
+    def grant_type(self) -> str:
+        return "urn:ietf:params:oauth:grant-type:device_code"
+
+    @property
+    def needs_person(self) -> bool:
+        return True
+
+    def parameters(self) -> Mapping[str, str]:
+        return {}
 
 
 @dataclass(frozen=True, slots=True)

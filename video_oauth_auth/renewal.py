@@ -14,7 +14,15 @@ from dataclasses import dataclass, replace
 from .attempt import Attempt
 from .budget import now
 from .endpoints import grant_parameters, refresh_parameters
-from .errors import LoginReason, LoginRequired, ResponseError, StoreError, TransportError
+from .errors import (
+    InvalidResponseError,
+    LoginReason,
+    LoginRequired,
+    OAuthError,
+    ResponseError,
+    StoreError,
+    TransportError,
+)
 from .freshness import Held, held_since
 from .settings import SourceSettings
 from .stores import Entry, StoreKey
@@ -28,6 +36,7 @@ logger = logging.getLogger("video_oauth_auth")
 
 LOCK_SLICE = 0.2  # seconds between two looks into the store while somebody else holds its lock
 SAVE_AGAIN = (5.0, 60.0)  # seconds until a failed save is tried again: first, and at most
+UNTRUSTED_PAUSE = 60.0  # seconds until the next token call after an ID token that cannot be trusted
 WARN_EVERY = 60.0  # seconds between two warnings about the store
 
 # Answers to a refresh after which a grant that needs no person is worth asking.
@@ -105,7 +114,7 @@ class Renewer:
             seeded = self._settings.hold(base)
             if attempt.reason == "first" and seeded.usable_until > now():
                 return self._keep(seeded, entry, attempt)
-        return self._keep(self._ask(base, stored, attempt), entry, attempt)
+        return self._keep(self._ask(base, stored, attempt, entry), entry, attempt)
 
     def _keep(self, held: Held, entry: Entry | None, attempt: Attempt) -> Token:
         """Save, then publish."""
@@ -137,9 +146,43 @@ class Renewer:
             self.calls.forget()
             return None if token is None else self._save(self._settings.hold(token), entry)
 
+    def keep(self, token: Token, timeout: float) -> Held:
+        """Keep the token of a sign-in, whatever happens: nobody could sign in with the same code again."""
+        try:
+            held = self.replace(token, timeout)
+        except StoreError as error:
+            self._warn("locked", error)
+            self._seed = self._dead = self._unsaved = None
+            self.calls.forget()
+            held = None
+        return held or self._save(self._settings.hold(token), None)
+
+    def end(self, revoke: Callable[[Token], bool], timeout: float) -> bool:
+        """Have the tokens revoked and keep nothing, even where that fails; tells whether the server knows.
+
+        Raises:
+            StoreError: the store could not be locked within `timeout` seconds, or emptied.
+        """
+        with ExitStack() as stack:
+            try:
+                entry, stored = self._enter(stack, timeout)
+            except TimeoutError:
+                raise StoreError(f"others held the lock of the stored token for {timeout:g} s") from None
+            token = self._unsaved.held.token if self._unsaved else stored or self._seed
+            told = False
+            try:
+                told = token is not None and revoke(token)
+            except OAuthError as error:
+                logger.warning("the sign-in is forgotten here, but the server could not be told: %s", error)
+            finally:
+                self._delete(entry)
+                self._seed = self._dead = self._unsaved = None
+                self.calls.forget()
+            return told
+
     # --- asking the server --------------------------------------------------------------------------------------
 
-    def _ask(self, base: Token | None, stored: Token | None, attempt: Attempt) -> Held:
+    def _ask(self, base: Token | None, stored: Token | None, attempt: Attempt, entry: Entry | None) -> Held:
         """Use the refresh token if there is a good one, else a grant that needs no person."""
         again = self._settings.unattended_grant
         reason: LoginReason = "never_signed_in" if base is None else "refresh_expired"
@@ -148,7 +191,7 @@ class Renewer:
                 reason = "revoked"
             elif now() < self._refresh_until(base, attempt):
                 try:
-                    return self._refresh(base, stored, attempt)
+                    return self._refresh(base, stored, attempt, entry)
                 except ResponseError as error:
                     if error.error != "invalid_grant" and (again is None or error.error not in _REFRESH_IS_OVER):
                         raise
@@ -164,7 +207,7 @@ class Renewer:
         held = attempt.held  # which knows better than the wall clock, if it is the same token
         return (held if held is not None and held.token == base else self._settings.hold(base)).refresh_until
 
-    def _refresh(self, base: Token, stored: Token | None, attempt: Attempt) -> Held:
+    def _refresh(self, base: Token, stored: Token | None, attempt: Attempt, entry: Entry | None) -> Held:
         """Spend the refresh token of `base`; `stored` is what the store had when its lock was taken."""
         refresh_token = base.refresh_token or ""
 
@@ -185,11 +228,37 @@ class Renewer:
             if newer is None:
                 raise
             found = self._settings.hold(newer)
-            return found if found.usable_until > now() else self._refresh(newer, newer, attempt)
+            return found if found.usable_until > now() else self._refresh(newer, newer, attempt, entry)
         if token.refresh_token is None:
             token = replace(token, refresh_token=refresh_token, refresh_expires_at=base.refresh_expires_at)
-        token = replace(token, scope=token.scope or base.scope)
+        token = self._identified(replace(token, scope=token.scope or base.scope), base, attempt, entry)
         return held_since(token, sent_at, self._settings.renew_ahead, attempt.held)
+
+    def _identified(self, token: Token, base: Token, attempt: Attempt, entry: Entry | None) -> Token:
+        """Give a refreshed token with what is known of the person; a new ID token has to be about the same one."""
+        if token.id_token is not None and base.claims is None:
+            return token
+        claims = None
+        if token.id_token is not None:
+            attempt.budget.phase = "checking the ID token"
+            try:
+                claims = self._settings.id_tokens.claims(
+                    token,
+                    server=self._settings.directory.current(attempt.via, attempt.budget),
+                    client_id=self._settings.client.client_id or "",
+                    via=attempt.via,
+                    budget=attempt.budget,
+                    first=base.claims,
+                )
+            except InvalidResponseError:  # the access token is not used, but the refresh token may be the only one left
+                ends_at = token.refresh_expires_at
+                rotated = replace(base, refresh_token=token.refresh_token, refresh_expires_at=ends_at)
+                self._save(self._settings.hold(rotated), entry)
+                self.calls.pause(UNTRUSTED_PAUSE)
+                raise
+            except TransportError:
+                pass  # the keys cannot be had just now: what was verified before stays
+        return token if claims else replace(token, id_token=base.id_token, claims=base.claims)
 
     # --- the store ----------------------------------------------------------------------------------------------
 
@@ -312,7 +381,7 @@ class Renewer:
                 return self._keep(seeded, None, attempt)
         if self._settings.unattended_grant is None:
             raise error
-        return self._keep(self._ask(None, None, attempt), None, attempt)
+        return self._keep(self._ask(None, None, attempt, None), None, attempt)
 
     def _warn(self, what: str, error: Exception) -> None:
         if now() - self._warned_at >= WARN_EVERY:
@@ -341,5 +410,6 @@ def _login_message(reason: LoginReason, key: StoreKey) -> str:
     whose = f" of {key.user}" if key.user else ""
     return (
         f"the client {key.client_id} has no token{whose} for {key.issuer}: {_WHY[reason]}. "
-        f"Sign in, and give the new token with source.set(token)"
+        f"Sign in: auth.login() in a script, auth.begin_login() in a web application, "
+        f"or source.set(token) with a token from elsewhere"
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .attempt import Attempt, Outcome
+from .errands import Errand
 from .errors import LoginRequired, OAuthError
 from .events import Event, LoginNeeded, RenewalFailed, TokenAdopted, TokenRenewed
 from .stores import StoreKey
@@ -71,6 +72,18 @@ class Reporter:
             self._failed(attempt, outcome)
         elif outcome is not None:
             self._succeeded(attempt)
+
+    def signed_in(self, errand: Errand) -> None:
+        """Tell that a person has signed in."""
+        self.last_renewal_at = time.time()
+        self.emit(
+            TokenRenewed,
+            reason="login",
+            grant_type=errand.grant_type,
+            duration=errand.budget.spent(),
+            waiters=errand.waiters,
+            saved=True,
+        )
 
     def _failed(self, attempt: Attempt, error: OAuthError) -> None:
         self.last_error = error

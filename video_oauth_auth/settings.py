@@ -12,6 +12,7 @@ from .errors import ConfigurationError
 from .events import Event
 from .freshness import Held, hold
 from .grants import Grant
+from .login.id_token import IDTokens
 from .origin import insecure_members
 from .server import AuthorizationServer
 from .stores import MemoryStore, StoreKey, TokenStore
@@ -34,6 +35,7 @@ class SourceSettings:
         token_timeout: seconds that a renewal may take.
         via: which library makes the token calls; None for that of the first request.
         on_event: the user's function, or None.
+        id_tokens: checks ID tokens, and keeps the keys of their issuer.
     """
 
     directory: Directory
@@ -44,6 +46,7 @@ class SourceSettings:
     token_timeout: float
     via: Via | None
     on_event: Callable[[Event], object] | None
+    id_tokens: IDTokens
 
     @classmethod
     def checked(
@@ -66,8 +69,9 @@ class SourceSettings:
             InsecureTransportError: the token endpoint is neither https, nor loopback, nor listed.
         """
         _check_kinds(client, grant, store, on_event)
+        insecure = insecure_members(insecure_origins)
         return cls(
-            directory=Directory(server, insecure_members(insecure_origins)),
+            directory=Directory(server, insecure),
             client=client,
             grant=grant,
             store=MemoryStore() if store is None else store,
@@ -75,6 +79,7 @@ class SourceSettings:
             token_timeout=_seconds(token_timeout, "token_timeout", least=0.1),
             via=None if http_client is None else Via(via_client(http_client), http_client),
             on_event=on_event,
+            id_tokens=IDTokens(insecure),
         )
 
     @property

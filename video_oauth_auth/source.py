@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import TimeoutError as NotDone
 from dataclasses import replace
-from pathlib import PurePath
 from typing import Literal, NoReturn
 
 from . import forks, workers
@@ -21,7 +20,8 @@ from .attempt import Attempt, Outcome
 from .budget import Budget, now
 from .client import OAuthClient
 from .discovery import WebFinger
-from .errors import ConfigurationError, Library, LoginRequired, OAuthError, TransportError
+from .errands import Errand
+from .errors import ConfigurationError, Library, LoginRequired, OAuthError, TransportError, unexpected
 from .events import Event
 from .freshness import Held
 from .grants import Grant
@@ -41,6 +41,7 @@ logger = logging.getLogger("video_oauth_auth")
 
 FAILED_PAUSE = 5.0  # seconds until a failed renewal of a token that is still good is tried again, at most
 BUSY_PAUSE = 0.2  # the same where somebody else was at it
+LOCK_AT_LEAST = 5.0  # seconds to wait for the store's lock with what a sign-in has brought
 GRACE = 1.0  # seconds that callers wait longer than the renewal may take, so that its own error reaches them
 
 
@@ -284,7 +285,7 @@ class TokenSource:
         except OAuthError as error:
             outcome = error.copied()
         except BaseException as error:
-            outcome = _unexpected(error)
+            outcome = unexpected(error, "the renewal")
             if not isinstance(error, Exception):
                 raise  # on a caller's own thread, where it may be a Ctrl-C
         finally:
@@ -340,6 +341,28 @@ class TokenSource:
             self._held = replace(held, fresh_until=-math.inf, suspect=True)
         return first_futile
 
+    # --- signing in and out -------------------------------------------------------------------------------------
+
+    def errand(self) -> Errand:
+        """Give what work for this source is done with besides renewals."""
+        return Errand(self.settings.token_timeout, self._via or Via("httpx"))
+
+    def keep(self, token: Token, errand: Errand) -> None:
+        """Use the token of a sign-in from now on, and save it; where that fails it serves this process."""
+        held = self._renewer.keep(token, max(errand.budget.remaining(), LOCK_AT_LEAST))
+        self._become(held)
+        self.reporter.signed_in(errand)
+
+    def end(self, revoke: Callable[[Token], bool], errand: Errand) -> bool:
+        """Forget the token, and have it revoked; tells whether the server knows."""
+        told = self._renewer.end(revoke, max(errand.budget.remaining(), LOCK_AT_LEAST))
+        self._become(None)
+        return told
+
+    def known(self) -> Token | None:
+        """Give the token in memory or else in the store, whatever its state; may block."""
+        return self.peek() or self._renewer.stored()
+
     # --- by hand ------------------------------------------------------------------------------------------------
 
     def set(self, token: GivenToken) -> None:
@@ -359,7 +382,9 @@ class TokenSource:
         self._replace(None)
 
     def _replace(self, token: Token | None) -> None:
-        held = self._renewer.replace(token, self.settings.token_timeout)
+        self._become(self._renewer.replace(token, self.settings.token_timeout))
+
+    def _become(self, held: Held | None) -> None:
         with self._lock.here():
             self._rejections = Rejections()
             self.reporter.last_error = None
@@ -447,15 +472,6 @@ def _out_of_time(attempt: Attempt) -> TransportError:
     return TransportError(
         f"no token within {budget.seconds:g} s (token_timeout): still {budget.phase}", sent=budget.sent
     )
-
-
-def _unexpected(error: BaseException) -> OAuthError:
-    """Name a foreign exception and its place; its text and its frames may hold secrets."""
-    trace, where = error.__traceback__, "an unknown place"
-    while trace is not None:
-        where = f"{PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-        trace = trace.tb_next
-    return OAuthError(f"the renewal failed with an unexpected {type(error).__name__} at {where}")
 
 
 def _in_event_loop() -> bool:

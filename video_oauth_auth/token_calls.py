@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import transport
 from .attempt import Attempt
 from .budget import now
-from .client import ClientCredential, OAuthClient, authentication_method
+from .client import ClientCredential, OAuthClient
+from .client_calls import ClientCalls
 from .discovery import Directory
-from .endpoints import Parameters, read_token, token_request
+from .endpoints import Parameters, read_token
 from .errors import InvalidResponseError, OAuthError, ResponseError, TransportError
 from .token import Token
 
@@ -70,9 +70,10 @@ class TokenCalls:
         client: who asks.
     """
 
-    __slots__ = ("_client", "_directory", "_lost", "_not_before", "_refusal")
+    __slots__ = ("_calls", "_client", "_directory", "_lost", "_not_before", "_refusal")
 
     def __init__(self, directory: Directory, client: OAuthClient) -> None:
+        self._calls = ClientCalls(directory, client)
         self._directory = directory
         self._client = client
         self.forget()
@@ -82,6 +83,10 @@ class TokenCalls:
         self._refusal: _Refusal | None = None
         self._lost: _Lost | None = None
         self._not_before = 0.0
+
+    def pause(self, seconds: float) -> None:
+        """Make no call for that long."""
+        self._not_before = now() + seconds
 
     def make(
         self,
@@ -139,20 +144,16 @@ class TokenCalls:
                 raise failed
 
     def _call(self, credential: ClientCredential, parameters: Parameters, attempt: Attempt) -> tuple[Token, float]:
-        transport.warm_up(attempt.via.library)
-        server = self._directory.current(attempt.via, attempt.budget)
-        method = authentication_method(self._client, server)
-        request = token_request(server.token_endpoint or "", credential, method, parameters, server=server)
         attempt.grant_type = str(parameters["grant_type"])
         issued_at, sent_at = time.time(), now()
-        response = transport.send(request, via=attempt.via, budget=attempt.budget)
+        request, response = self._calls.send("token_endpoint", parameters, attempt, credential=credential)
         return read_token(response, request, issued_at=issued_at), sent_at
 
     def _pause(self, failed: TransportError | InvalidResponseError, tries: int, attempt: Attempt) -> None:
         delay = min(FIRST_DELAY * 2 ** (tries - 1), LONGEST_DELAY) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
         if failed.retry_after is not None:
             delay = max(delay, failed.retry_after)
-            self._not_before = now() + delay
+            self.pause(delay)
         hopeless = isinstance(failed, InvalidResponseError) or failed.lasting
         if (hopeless and tries >= TRIES_WHEN_HOPELESS) or delay >= attempt.budget.remaining():
             raise failed
@@ -167,7 +168,7 @@ class TokenCalls:
             return
         if not attempt.waiters or wait >= attempt.budget.remaining():
             raise TransportError(
-                f"{self._directory.name} asked for a pause; the next token call is allowed in {wait:.0f} s",
+                f"no token call to {self._directory.name} is allowed for another {wait:.0f} s, after its last answer",
                 sent=False,
                 retry_after=wait,
             )

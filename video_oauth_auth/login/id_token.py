@@ -188,7 +188,7 @@ def _algorithm(header: Mapping[str, Any], supported: tuple[str, ...] | None) -> 
 
 def _kid(header: Mapping[str, Any]) -> str | None:
     kid = header.get("kid")
-    if kid is not None and not isinstance(kid, str):
+    if "kid" in header and not isinstance(kid, str):
         raise InvalidResponseError("the ID token's header has a kid that is no text")
     return kid
 

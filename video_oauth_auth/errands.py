@@ -1,0 +1,131 @@
+"""Errands: blocking work for somebody who waits - a sign-in, a logout - on a worker that the caller does not own.
+
+Whoever stops waiting, by Ctrl-C or because a task was cancelled, does not stop the work: a code that has been sent
+brings tokens, and those have to be kept.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotDone
+from typing import Generic, TypeVar
+
+from . import workers
+from .budget import Budget
+from .errors import OAuthError, TransportError, unexpected
+from .transport import Via
+from .waiting import done_within
+
+__all__ = ["Errand", "apart", "arun", "run"]
+
+LOOK_AGAIN = 60.0  # seconds
+GRACE = 6.0  # seconds that callers wait longer than the exchanges may take: what came has to be saved
+
+T = TypeVar("T")
+
+
+class Errand:
+    """What an errand has at hand.
+
+    Attributes:
+        budget: the time it has.
+        via: the library that makes its exchanges.
+        waiters: one: who sent it.
+        grant_type: what was sent to the token endpoint, or empty.
+    """
+
+    __slots__ = ("budget", "grant_type", "via", "waiters")
+
+    def __init__(self, seconds: float, via: Via) -> None:
+        self.budget = Budget(seconds)
+        self.via = via
+        self.waiters = 1
+        self.grant_type = ""
+
+
+class _Result(Generic[T]):
+    """What came of a job: a value, or an error that is handed over as a value."""
+
+    __slots__ = ("error", "value")
+
+    def __init__(self, job: Callable[[], T]) -> None:
+        self.error: OAuthError | None = None
+        try:
+            self.value = job()
+        except OAuthError as error:
+            self.error = error.copied()
+        except BaseException as error:  # noqa: BLE001 - told to the caller, without its frames
+            self.error = unexpected(error, "this call")
+
+    def taken(self) -> T:
+        if self.error is not None:
+            raise self.error.copied()
+        return self.value
+
+
+def run(job: Callable[[Errand], T], errand: Errand) -> T:
+    """Have a job done, and give what it gives.
+
+    Raises:
+        OAuthError: what it raised, or that it took too long.
+    """
+    future = _begun(job, errand)
+    try:
+        result = future.result(timeout=errand.budget.remaining() + GRACE)
+    except NotDone:
+        result = None
+    return _given(result, errand)
+
+
+async def arun(job: Callable[[Errand], T], errand: Errand) -> T:
+    """Do the same without blocking the event loop."""
+    future = _begun(job, errand)
+    done = await done_within(future, errand.budget.remaining() + GRACE)
+    return _given(future.result() if done else None, errand)
+
+
+def _begun(job: Callable[[Errand], T], errand: Errand) -> Future[_Result[T]]:
+    def in_time() -> T:
+        with workers.finished_at_exit(errand.budget):
+            return job(errand)
+
+    future, work = _prepared(in_time)
+    if not workers.submit(work):
+        work()
+    return future
+
+
+def _prepared(job: Callable[[], T]) -> tuple[Future[_Result[T]], Callable[[], None]]:
+    """Give the future of a job, and what does it in the context of this moment."""
+    future: Future[_Result[T]] = Future()
+    future.set_running_or_notify_cancel()
+    context = contextvars.copy_context()
+    return future, lambda: future.set_result(context.run(_Result, job))
+
+
+def _given(result: _Result[T] | None, errand: Errand) -> T:
+    if result is None:
+        budget = errand.budget
+        raise TransportError(f"not done within {budget.seconds:g} s: still {budget.phase}", sent=budget.sent)
+    return result.taken()
+
+
+async def apart(job: Callable[[], T], stop: Callable[[], None]) -> T:
+    """Do something that waits for a person, without blocking the event loop, on a thread of its own.
+
+    Args:
+        job: what is to be done.
+        stop: ends it; called where nobody waits any more.
+    """
+    future, work = _prepared(job)
+    threading.Thread(target=work, name="video-oauth-auth-login", daemon=True).start()
+    try:
+        while not await done_within(future, LOOK_AGAIN):
+            pass
+    except BaseException:
+        stop()
+        raise
+    return future.result().taken()

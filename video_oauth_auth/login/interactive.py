@@ -1,0 +1,236 @@
+"""A sign-in for scripts: the browser of the person at this machine, or a code for another device."""
+
+from __future__ import annotations
+
+import select
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from ..budget import now
+from ..errors import ConfigurationError, LoginRequired, OAuthError, cleaned
+from ..origin import Origin
+from ..token import Token
+from .authorization import AuthorizationRequest, belongs_to
+from .browser import open_in_browser
+from .device import DeviceAuthorization, Pace
+from .receiver import LoopbackReceiver, is_loopback_redirect
+
+__all__ = ["ANY_PORT", "AnyOf", "Cancel", "Opener", "Person", "in_browser", "on_device"]
+
+ANY_PORT = "http://127.0.0.1:0/callback"  # where the grant names no redirect URI
+LOOK = 0.2  # seconds between two looks at everything that may end the wait
+TELL_EVERY = 60.0  # seconds between two lines with the time left
+
+Opener = Callable[[str], object]
+
+
+class Cancel(Protocol):
+    """What tells that nobody wants the sign-in any more: a `threading.Event`, for example."""
+
+    def is_set(self) -> bool: ...
+
+
+class AnyOf:
+    """Set once it was set itself, or once the user's own event is."""
+
+    def __init__(self, other: Cancel | None) -> None:
+        self._other = other
+        self._set = False
+
+    def set(self) -> None:
+        self._set = True
+
+    def is_set(self) -> bool:
+        return self._set or (self._other is not None and self._other.is_set())
+
+
+@dataclass(slots=True, kw_only=True)
+class Person:
+    """How to reach the person who is to sign in, and for how long.
+
+    Attributes:
+        open_browser: opens a URL; None for the browser of this machine, False for none.
+        timeout: seconds that the person has.
+        cancel: ends the wait once it is set; None for nothing.
+        notify: takes each line for the person; None for stderr, if there is one.
+        user: whose sign-in it is, for errors.
+    """
+
+    open_browser: Opener | bool | None
+    timeout: float
+    cancel: Cancel | None
+    notify: Callable[[str], object] | None
+    user: str
+    _ends_at: float = field(default=0.0, init=False)
+    _told_at: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.timeout, bool) or not isinstance(self.timeout, int | float) or not self.timeout > 0:
+            raise ConfigurationError(f"timeout= is a number of seconds above 0; not {self.timeout!r}")
+        if self.open_browser is True or not (self.open_browser in (None, False) or callable(self.open_browser)):
+            raise ConfigurationError("open_browser= takes a function that opens a URL, or False for none")
+        if self.notify is not None and not callable(self.notify):
+            raise ConfigurationError("notify= has to be callable")
+        self._ends_at = now() + self.timeout
+        self._told_at = now()
+
+    def tell(self, text: str) -> None:
+        """Say something to the person."""
+        if self.notify is not None:
+            self.notify(text)
+        elif sys.stderr is not None:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+    def still_waits(self, causes: str) -> None:
+        """Go on waiting, and say now and then how much time is left.
+
+        Args:
+            causes: what may be the reason if the time is over.
+
+        Raises:
+            LoginRequired: cancelled, or the time is over.
+        """
+        if self.cancel is not None and self.cancel.is_set():
+            raise LoginRequired("the sign-in was cancelled", reason="cancelled", user=self.user)
+        left = self._ends_at - now()
+        if left <= 0:
+            raise LoginRequired(
+                f"nobody signed in within {self.timeout:g} s. {causes}", reason="timed_out", user=self.user
+            )
+        if now() - self._told_at >= TELL_EVERY:
+            self._told_at = now()
+            self.tell(f"Still waiting for the sign-in; {int(left // 60)}:{int(left % 60):02} left.")
+
+    def pause(self, seconds: float, causes: str) -> None:
+        """Wait, as long as it makes sense to.
+
+        Raises:
+            LoginRequired: cancelled, or the time is over.
+        """
+        until = now() + seconds
+        while True:
+            self.still_waits(causes)
+            if (left := until - now()) <= 0:
+                return
+            time.sleep(min(left, LOOK))
+
+    def open(self, url: str, insecure_origins: frozenset[Origin]) -> bool:
+        """Open a URL, if there is a browser to open it."""
+        if self.open_browser is False:
+            return False
+        opener = self.open_browser if callable(self.open_browser) else None
+        return open_in_browser(url, opener, insecure_origins=insecure_origins)
+
+
+def in_browser(
+    begin: Callable[[str], AuthorizationRequest],
+    redirect_uri: str,
+    person: Person,
+    insecure_origins: frozenset[Origin],
+) -> tuple[AuthorizationRequest, str]:
+    """Let the person sign in in a browser; gives the request and the query of its answer.
+
+    Args:
+        begin: begins the sign-in for a redirect URI.
+        redirect_uri: where the answer comes to; port 0 of a loopback address for a free one.
+        person: who signs in.
+        insecure_origins: origins that may be used without TLS.
+
+    Raises:
+        LoginRequired: cancelled, or out of time.
+        ConfigurationError: the answer could not come back.
+    """
+    with ExitStack() as stack:
+        receiver = stack.enter_context(LoopbackReceiver(redirect_uri)) if is_loopback_redirect(redirect_uri) else None
+        request = begin(receiver.redirect_uri if receiver else redirect_uri)
+        opened = person.open(request.url, insecure_origins)
+        pastes = not (opened and receiver) and _is_terminal()
+        if receiver is None and not pastes:
+            raise ConfigurationError(
+                f"redirect_uri={request.redirect_uri} is no loopback address, so that the answer cannot come to this "
+                f"program, and there is no terminal to paste it into: use a redirect URI such as {ANY_PORT}, or "
+                f"begin_login() and complete_login()"
+            )
+        person.tell(_instruction(request, opened=opened, pastes=pastes))
+        return request, _answer(request, receiver, person, pastes=pastes)
+
+
+def _instruction(request: AuthorizationRequest, *, opened: bool, pastes: bool) -> str:
+    if opened and not pastes:
+        return f"Sign in at {request.issuer}: a browser window is open for it."
+    told = f"Sign in with a browser at\n\n    {request.url}\n"
+    if pastes:
+        told += f"\nand paste here the address that it ends at ({request.redirect_uri}...): "
+    return told
+
+
+def _answer(request: AuthorizationRequest, receiver: LoopbackReceiver | None, person: Person, *, pastes: bool) -> str:
+    causes = (
+        f"The page may have been closed, or the password was wrong, or redirect_uri={request.redirect_uri} is not "
+        f"registered for the client {request.client_id}"
+    )
+    is_answer = partial(belongs_to, request)
+    while True:
+        person.still_waits(causes)
+        if receiver is None:
+            time.sleep(LOOK)
+        elif (query := receiver.receive(lambda query: is_answer(f"?{query}"), LOOK)) is not None:
+            return f"?{query}"
+        if pastes and (line := _pasted()):
+            if is_answer(line):
+                return line
+            person.tell("That is not the answer to this sign-in. Paste the whole address:")
+
+
+def _is_terminal() -> bool:
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+
+
+def _pasted() -> str:
+    """Give the line that stands ready on the terminal, or nothing."""
+    try:
+        ready, _, _ = select.select([sys.stdin], [], [], 0)
+    except (OSError, ValueError):  # Windows: only sockets can be looked at
+        return ""
+    return sys.stdin.readline().strip() if ready else ""
+
+
+def on_device(
+    authorization: DeviceAuthorization, poll: Callable[[], Token], person: Person, insecure_origins: frozenset[Origin]
+) -> Token:
+    """Let the person sign in on another device (RFC 8628); gives the tokens.
+
+    Args:
+        authorization: what the person needs for it.
+        poll: asks for the tokens once.
+        person: who signs in.
+        insecure_origins: origins that may be used without TLS.
+
+    Raises:
+        LoginRequired: refused, cancelled, or out of time.
+        OAuthError: the server said no.
+    """
+    url = authorization.verification_uri_complete or authorization.verification_uri
+    if callable(person.open_browser):
+        person.open(url, insecure_origins)
+    person.tell(
+        f"Sign in with any device at\n\n    {cleaned(authorization.verification_uri)}\n\n"
+        f"with the code\n\n    {authorization.user_code}\n"
+    )
+    pace = Pace(authorization.interval)
+    while True:
+        person.pause(pace.pause, "Nobody typed the code, or the password was wrong")
+        if now() >= authorization.expires_at:
+            raise LoginRequired("nobody signed in before the code expired", reason="timed_out", user=person.user)
+        failure: OAuthError
+        try:
+            return poll()
+        except OAuthError as error:
+            failure = error
+        pace.after(failure, person.user)

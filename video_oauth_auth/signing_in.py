@@ -1,0 +1,370 @@
+"""What an auth object can do for people: sign in and out, tell who they are, keep them apart.
+
+Each method exists twice, for threads and for event loops; both send the same errand to a worker. What is said to the
+server is in login/sign_in.py, how a person is reached in login/interactive.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Self
+
+from . import forks
+from .errands import Errand, apart, arun, run
+from .errors import ConfigurationError, InvalidResponseError, LoginRequired, StoreError
+from .grants import DeviceCode
+from .login.authorization import Answer, AuthorizationRequest, UserOf
+from .login.interactive import ANY_PORT, AnyOf, Cancel, Person, in_browser, on_device
+from .login.people import People
+from .login.receiver import is_loopback_redirect
+from .login.sign_in import SignIn
+from .provided import TokenProvider
+from .source import TokenSource
+from .stores import MemoryStore
+from .token import Token
+
+__all__ = ["SigningIn"]
+
+_making = forks.ForkSafeLock()
+
+
+class SigningIn:
+    """Signs people in; a part of `OAuth2Auth`."""
+
+    source: TokenProvider
+    _people: People[Any] | None = None
+    _sign_in: SignIn | None = None
+
+    # --- in a script --------------------------------------------------------------------------------------------
+
+    def login(
+        self,
+        *,
+        force: bool = False,
+        open_browser: Callable[[str], object] | Literal[False] | None = None,
+        timeout: float = 300.0,
+        cancel: Cancel | None = None,
+        notify: Callable[[str], object] | None = None,
+        **parameters: str,
+    ) -> Token:
+        """Let the person at this machine sign in, in their own browser; returns at once where a sign-in is stored.
+
+        The answer comes to a port of this machine (RFC 8252). Where there is no browser the URL is shown, and on a
+        terminal the address that it ends at may be pasted. With the grant `DeviceCode` a short code is shown instead.
+
+        Args:
+            force: True to ask in any case.
+            open_browser: opens a URL instead of this machine's browser, on a thread of its own; False for none.
+            timeout: seconds that the person has.
+            cancel: ends the wait once it is set; a `threading.Event`, for example.
+            notify: takes the lines that are meant for the person; stderr if not given.
+            parameters: further parameters of the authorization request, such as `login_hint` or `ui_locales`.
+
+        Raises:
+            LoginRequired: the person said no (`denied`), did not come (`timed_out`), or it was `cancelled`.
+            ConfigurationError: nobody can sign in with this grant, server or redirect URI.
+            OAuthError: the server could not be reached, or said no.
+        """
+        source, sign_in = self._for_people()
+        grant = source.settings.grant
+        if not isinstance(grant, DeviceCode):
+            sign_in.authorization_code()
+        person = Person(open_browser=open_browser, timeout=timeout, cancel=cancel, notify=notify, user=source.key.user)
+        if not force and (token := _usable(source)) is not None:
+            return token
+        if isinstance(grant, DeviceCode):
+            token = self._ask_on_device(grant, person, parameters)
+        else:
+            token = self._ask_in_browser(person, parameters)
+        if isinstance(source.settings.store, MemoryStore):
+            person.tell("You are signed in until this program ends. A shared store=, such as FileStore(), keeps it.")
+        return token
+
+    async def alogin(
+        self,
+        *,
+        force: bool = False,
+        open_browser: Callable[[str], object] | Literal[False] | None = None,
+        timeout: float = 300.0,
+        cancel: Cancel | None = None,
+        notify: Callable[[str], object] | None = None,
+        **parameters: str,
+    ) -> Token:
+        """Do the same as `login` without blocking the event loop; a task that is cancelled ends the wait."""
+        stop = AnyOf(cancel)
+        return await apart(
+            lambda: self.login(
+                force=force, open_browser=open_browser, timeout=timeout, cancel=stop, notify=notify, **parameters
+            ),
+            stop.set,
+        )
+
+    def _ask_in_browser(self, person: Person, parameters: Mapping[str, str]) -> Token:
+        source, sign_in = self._for_people()
+        request, answer = in_browser(
+            lambda redirect_uri: self.begin_login(redirect_uri=redirect_uri, **parameters),
+            sign_in.authorization_code().redirect_uri or ANY_PORT,
+            person,
+            source.settings.directory.insecure_origins,
+        )
+        return self.complete_login(request, answer)
+
+    def _ask_on_device(self, grant: DeviceCode, person: Person, parameters: Mapping[str, str]) -> Token:
+        source, sign_in = self._for_people()
+        begun = run(lambda errand: sign_in.begin_on_device(grant, parameters, errand), source.errand())
+
+        def poll(errand: Errand) -> Token:
+            token = sign_in.poll(grant, begun, errand)
+            source.keep(token, errand)
+            return token
+
+        insecure_origins = source.settings.directory.insecure_origins
+        return on_device(begun, lambda: run(poll, source.errand()), person, insecure_origins)
+
+    # --- in any application -------------------------------------------------------------------------------------
+
+    def begin_login(
+        self, *, user: str | UserOf | None = None, redirect_uri: str | None = None, **parameters: str
+    ) -> AuthorizationRequest:
+        """Begin a sign-in: send the person's browser to the `url` of what this gives, and keep that in their session.
+
+        Args:
+            user: whose sign-in it is, which decides where the tokens are kept; or a callable that finds it in the
+                token: `lambda token: token.claims["sub"]`. The user of this object, if not given.
+            redirect_uri: where the answer comes to; that of the grant, if not given.
+            parameters: further parameters of the authorization request, such as `prompt` or `login_hint`.
+
+        Raises:
+            ConfigurationError: no user is named though several people could sign in; nobody can sign in with this
+                grant or server; the parameters would override what the library sets.
+            OAuthError: discovery failed, or the authorization endpoint is no URL to open.
+        """
+        return run(self._begun(user, redirect_uri, parameters), self._for_people()[0].errand())
+
+    async def abegin_login(
+        self, *, user: str | UserOf | None = None, redirect_uri: str | None = None, **parameters: str
+    ) -> AuthorizationRequest:
+        """Do the same as `begin_login` without blocking the event loop."""
+        return await arun(self._begun(user, redirect_uri, parameters), self._for_people()[0].errand())
+
+    def complete_login(self, pending: AuthorizationRequest, response: Answer, *, user: UserOf | None = None) -> Token:
+        """Complete a sign-in: check the answer, redeem its code, keep the tokens for the user it was begun for.
+
+        Args:
+            pending: what `begin_login` gave, of any object with the same server and client.
+            response: the URL that the browser came back to, its query, or its parameters as a mapping.
+            user: finds the user in the token; needed where `begin_login` got such a callable and `pending` was kept
+                as plain values in between.
+
+        Raises:
+            InvalidResponseError: the answer does not belong to `pending`, comes from another issuer, was used already,
+                or the ID token is not to be trusted.
+            LoginRequired: the person said no.
+            ResponseError: the server said no.
+            ConfigurationError: `pending` was begun for another server or client.
+        """
+        return run(self._completed(pending, response, user), self._for_people()[0].errand())
+
+    async def acomplete_login(
+        self, pending: AuthorizationRequest, response: Answer, *, user: UserOf | None = None
+    ) -> Token:
+        """Do the same as `complete_login` without blocking the event loop."""
+        return await arun(self._completed(pending, response, user), self._for_people()[0].errand())
+
+    def _begun(
+        self, user: str | UserOf | None, redirect_uri: str | None, parameters: Mapping[str, str]
+    ) -> Callable[[Errand], AuthorizationRequest]:
+        source, sign_in = self._for_people()
+        redirect_uri = redirect_uri or sign_in.authorization_code().redirect_uri
+        name, user_of = (None, user) if callable(user) else (user or source.key.user, None)
+        if name is not None and not isinstance(name, str):
+            raise ConfigurationError(f"user= is a text, or a callable that gives one; not {type(user).__name__}")
+        if name == "" and redirect_uri and not is_loopback_redirect(redirect_uri):
+            raise ConfigurationError(
+                f"a sign-in that comes back to {redirect_uri} needs user=: several people can sign in there, and they "
+                f"must never share tokens. If there is only one, give them a name all the same"
+            )
+        return lambda errand: sign_in.begin(
+            errand, redirect_uri=redirect_uri, user=name, user_of=user_of, parameters=parameters
+        )
+
+    def _completed(
+        self, pending: AuthorizationRequest, response: Answer, user: UserOf | None
+    ) -> Callable[[Errand], Token]:
+        _, sign_in = self._for_people()
+        if not isinstance(pending, AuthorizationRequest):
+            raise ConfigurationError("pending is what begin_login() gave, or AuthorizationRequest.from_dict() of it")
+        if user is not None and not callable(user):
+            raise ConfigurationError("complete_login(user=) is a callable; a name is given to begin_login(user=)")
+        user_of = user or pending.user_of
+        if pending.user is None and user_of is None:
+            raise ConfigurationError(
+                "whose sign-in is this? begin_login() was told to find the user in the token; say how once more: "
+                'complete_login(pending, response, user=lambda token: token.claims["sub"])'
+            )
+
+        def complete(errand: Errand) -> Token:
+            token = sign_in.redeem(pending, response, errand)
+            name = pending.user if user_of is None or pending.user is not None else _found(user_of, token)
+            self._sibling(name or "")._for_people()[0].keep(token, errand)
+            return token
+
+        return complete
+
+    # --- the end ------------------------------------------------------------------------------------------------
+
+    def logout(self) -> bool:
+        """Sign out: have the tokens revoked (RFC 7009), and forget them here, even where the server is down.
+
+        Returns:
+            True if the server knows. False if it offers no revocation or could not be told, which is logged.
+
+        Raises:
+            StoreError: the store could not be locked, or emptied.
+        """
+        source, sign_in = self._for_people()
+        return run(lambda errand: source.end(lambda token: sign_in.revoke(token, errand), errand), source.errand())
+
+    async def alogout(self) -> bool:
+        """Do the same as `logout` without blocking the event loop."""
+        source, sign_in = self._for_people()
+        errand = source.errand()
+        return await arun(lambda errand: source.end(lambda token: sign_in.revoke(token, errand), errand), errand)
+
+    def end_session_url(self, *, post_logout_redirect_uri: str | None = None, state: str | None = None) -> str:
+        """Give the URL where the person's browser ends their session at the server too; ask before `logout()`.
+
+        It holds the ID token, as OpenID Connect RP-Initiated Logout 1.0 wants it: send the browser there, log it not.
+
+        Args:
+            post_logout_redirect_uri: where the browser shall come back to, as registered for the client.
+            state: comes back with it.
+
+        Raises:
+            ConfigurationError: the server has no such URL.
+            OAuthError: discovery failed, or the store could not be read.
+        """
+        source, sign_in = self._for_people()
+        return run(
+            lambda errand: sign_in.end_session_url(
+                source.known(), errand, post_logout_redirect_uri=post_logout_redirect_uri, state=state
+            ),
+            source.errand(),
+        )
+
+    # --- who it is ----------------------------------------------------------------------------------------------
+
+    def userinfo(self) -> Mapping[str, Any]:
+        """Ask the server who has signed in (OpenID Connect Core, section 5.3).
+
+        Raises:
+            ConfigurationError: the server does not tell.
+            InvalidResponseError: the answer is about somebody else, or none; or the token is not accepted there.
+            OAuthError: there is no token, or the server could not be reached.
+        """
+        source, sign_in = self._for_people()
+        token = source.get_token()
+        found = run(lambda errand: sign_in.userinfo(token, errand), source.errand())
+        if found is None:
+            newer = source.get_token(rejected=token)
+            found = run(lambda errand: sign_in.userinfo(newer, errand), source.errand())
+        return _told(found, source)
+
+    async def auserinfo(self) -> Mapping[str, Any]:
+        """Do the same as `userinfo` without blocking the event loop."""
+        source, sign_in = self._for_people()
+        token = await source.aget_token()
+        found = await arun(lambda errand: sign_in.userinfo(token, errand), source.errand())
+        if found is None:
+            newer = await source.aget_token(rejected=token)
+            found = await arun(lambda errand: sign_in.userinfo(newer, errand), source.errand())
+        return _told(found, source)
+
+    # --- several people -----------------------------------------------------------------------------------------
+
+    def for_user(self, name: str) -> Self:
+        """Give the auth object for one person: the same one for the same name, as long as it is in use.
+
+        It shares settings, store and limits with this one, and has tokens of its own.
+
+        Args:
+            name: what the program knows the person by.
+
+        Raises:
+            ConfigurationError: it is no name, or the source is the program's own.
+        """
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(f"a user has a name: for_user({name!r})")
+        return self._sibling(name)
+
+    def users(self) -> list[str]:
+        """Give the names of those who are signed in, as far as the store knows; may block.
+
+        Raises:
+            StoreError: the store could not be read.
+        """
+        source, _ = self._for_people()
+        failure: str
+        try:
+            keys = list(source.settings.store.entries())
+        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
+            failure = f"the token store could not be listed ({type(error).__name__})"
+        else:
+            return sorted({key.user for key in keys if key.user and key == source.settings.key(key.user)})
+        raise StoreError(failure)
+
+    def _sibling(self, name: str) -> Self:
+        source, _ = self._for_people()
+        if name == source.key.user:
+            return self
+        assert self._people is not None  # noqa: S101 - made with the rest
+        sibling: Self = self._people.get(name, lambda: self._with(source.for_user(name)))
+        return sibling
+
+    def _with(self, source: TokenSource) -> Self:
+        raise NotImplementedError
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _for_people(self) -> tuple[TokenSource, SignIn]:
+        """Give the source and what signs people in, which all users share; made when it is first needed."""
+        source = self.source
+        if not isinstance(source, TokenSource):
+            raise ConfigurationError(
+                "signing in needs a TokenSource; the source of this auth object is one of your own"
+            )
+        if self._sign_in is None:
+            with _making.here():
+                if self._sign_in is None:
+                    people: People[Any] = People()
+                    people.get(source.key.user, lambda: self)
+                    self._people, self._sign_in = people, SignIn(source.settings)
+        return source, self._sign_in
+
+
+def _usable(source: TokenSource) -> Token | None:
+    try:
+        return source.get_token()
+    except LoginRequired:
+        return None
+
+
+def _found(user_of: UserOf, token: Token) -> str:
+    failure = "gave no name"
+    try:
+        name = user_of(token)
+        if isinstance(name, str) and name:
+            return name
+    except Exception as error:  # noqa: BLE001 - it is the user's code, and its exception may hold the token
+        failure = f"failed: {type(error).__name__}"
+    verified = "" if token.claims else "; there is no verified ID token: ask for the scope openid"
+    raise ConfigurationError(f"the callable given as user= {failure}{verified}")
+
+
+def _told(found: Mapping[str, Any] | None, source: TokenSource) -> Mapping[str, Any]:
+    if found is None:
+        raise InvalidResponseError(
+            f"the UserInfo endpoint of {source.key.issuer} answers 401 to a new token; it may want the scope openid",
+            status=401,
+        )
+    return found
