@@ -116,7 +116,19 @@ def test_a_token_endpoint_that_secrets_must_not_be_sent_to_is_refused(endpoint):
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>sign in</html>", b"[]", b"null", b'{"issuer":', b'"https://login.example.com"', b"[" * 100_000],
+    [
+        b"",
+        b"<html>sign in</html>",
+        b"[]",
+        b"null",
+        b'{"issuer":',
+        b'"https://login.example.com"',
+        b"[" * 100_000,
+        b'{"issuer":"https://evil.example","issuer":"https://login.example.com"}',
+        b'{"issuer":"https://login.example.com","x":NaN}',
+        b'{"issuer":"https://login.example.com","x":"\\ud800"}',
+        '{"issuer":"https://login.example.com"}'.encode("utf-16"),
+    ],
 )
 def test_what_is_no_json_object_is_no_metadata(body):
     with respx.mock as mock:
@@ -320,6 +332,14 @@ def test_a_webfinger_link_may_be_the_documents_url_or_the_issuer(href):
         ask_movingimage()
     assert str(asked.calls.last.request.url.params["resource"]) == "https://api.tv.example/v1/"
     assert token.called
+
+
+def test_a_webfinger_server_that_is_down_can_be_asked_later():
+    with respx.mock as mock:
+        mock.get("https://api.tv.example/.well-known/webfinger").respond(503)
+        auth = MovingimageAuth(username="ann", password="pw", api_url="https://api.tv.example/v1/", token_timeout=0.2)
+        with pytest.raises(TransportError, match="503"):
+            auth.headers("https://api.tv.example/v1/vms")
 
 
 def test_the_document_behind_a_webfinger_link_has_to_name_the_issuer_it_is_filed_under():
