@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from joserfc import jwk
 
 from video_oauth_auth import ConfigurationError, OAuthClient, ResponseError
-from video_oauth_auth.endpoints import HTTPResponse, read_token, form_request
+from video_oauth_auth.endpoints import HTTPResponse, form_request, read_token
 
 from . import test_client_assertions
 from .test_client_assertions import KEYS, RSA, SECRET, pem, source_at

@@ -26,7 +26,7 @@ from video_oauth_auth import (
     TokenSource,
 )
 from video_oauth_auth.client import ClientCredential
-from video_oauth_auth.endpoints import HTTPRequest, HTTPResponse, refresh_parameters, form_request
+from video_oauth_auth.endpoints import HTTPRequest, HTTPResponse, form_request, refresh_parameters
 from video_oauth_auth.testing import Answer, Drop, Fault, Hold, OAuthServer, html_page, json_answer, redirect
 
 SECRET = "an-invented-secret"
