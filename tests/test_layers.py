@@ -33,7 +33,7 @@ LAYERS: dict[str, set[str]] = {
         "rejections",
     },
     "one attempt": {"attempt", "errands", "discovery", "login.id_token", "login.keys", "reporting"},
-    "the way of a renewal": {"settings", "client_calls", "token_calls", "renewal"},
+    "the way of a renewal": {"settings", "client_calls", "token_calls", "keeping", "renewal"},
     "the token source": {"provided", "source"},
     "signing in": {
         "login.authorization",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
 
 from .attempt import Attempt
 from .budget import now
@@ -24,6 +24,7 @@ from .errors import (
     TransportError,
 )
 from .freshness import Held, held_since
+from .keeping import Keeper
 from .settings import SourceSettings
 from .stores import Entry, StoreKey
 from .token import Token
@@ -35,25 +36,10 @@ __all__ = ["Renewer"]
 logger = logging.getLogger("video_oauth_auth")
 
 LOCK_SLICE = 0.2  # seconds between two looks into the store while somebody else holds its lock
-SAVE_AGAIN = (5.0, 60.0)  # seconds until a failed save is tried again: first, and at most
 UNTRUSTED_PAUSE = 60.0  # seconds until the next token call after an ID token that cannot be trusted
-WARN_EVERY = 60.0  # seconds between two warnings about the store
 
 # Answers to a refresh after which a grant that needs no person is worth asking.
 _REFRESH_IS_OVER = frozenset({"invalid_grant", "unauthorized_client", "unsupported_grant_type"})
-
-
-@dataclass(frozen=True, slots=True)
-class _Unsaved:
-    """A token that the store could not keep yet.
-
-    Attributes:
-        held: the token, with its real freshness.
-        delay: seconds until the next try.
-    """
-
-    held: Held
-    delay: float
 
 
 class Renewer:
@@ -66,7 +52,7 @@ class Renewer:
         before_refresh: called before a refresh token is spent.
     """
 
-    __slots__ = ("_before_refresh", "_dead", "_key", "_seed", "_settings", "_unsaved", "_warned_at", "calls")
+    __slots__ = ("_before_refresh", "_dead", "_key", "_seed", "_settings", "calls", "keeper")
 
     def __init__(
         self, settings: SourceSettings, key: StoreKey, *, seed: Token | None, before_refresh: Callable[[], None]
@@ -77,8 +63,7 @@ class Renewer:
         self._seed = seed
         self._before_refresh = before_refresh
         self._dead: str | None = None  # the refresh token that the server called invalid_grant
-        self._unsaved: _Unsaved | None = None
-        self._warned_at = -WARN_EVERY
+        self.keeper = Keeper(settings.store, key)
 
     # --- the way of a renewal -----------------------------------------------------------------------------------
 
@@ -95,7 +80,7 @@ class Renewer:
             raise TransportError(f"no worker was free within {attempt.budget.seconds:g} s (token_timeout)", sent=False)
         with finished_at_exit(attempt.budget), ExitStack() as stack:
             attempt.budget.phase = "reading the token store"
-            if adopted := self._adopt(self._load(), attempt):
+            if adopted := self._adopt(self.keeper.look(), attempt):
                 return adopted
             try:
                 locked = self._lock(stack, attempt)
@@ -108,7 +93,7 @@ class Renewer:
     def _renew_locked(self, entry: Entry, stored: Token | None, attempt: Attempt) -> Token:
         if token := self._adopt(stored, attempt) or self._save_again(stored, entry, attempt):
             return token
-        base = self._unsaved.held.token if self._unsaved else stored
+        base = self.keeper.unsaved.held.token if self.keeper.unsaved else stored
         if base is None and self._seed is not None:
             base = self._seed
             seeded = self._settings.hold(base)
@@ -120,8 +105,8 @@ class Renewer:
         """Save, then publish."""
         attempt.budget.phase = "saving the token"
         self._seed = None
-        kept = self._save(held, entry)
-        attempt.saved = self._unsaved is None
+        kept = self.keeper.save(held, entry)
+        attempt.saved = self.keeper.unsaved is None
         attempt.budget.sent = False
         attempt.publish(kept)
         return kept.token
@@ -136,26 +121,21 @@ class Renewer:
             StoreError: the store could not be locked within `timeout` seconds, or emptied.
         """
         with ExitStack() as stack:
-            try:
-                entry, _ = self._enter(stack, timeout)
-            except TimeoutError:
-                raise StoreError(f"others held the lock of the stored token for {timeout:g} s") from None
+            entry, _ = self._locked(stack, timeout)
             if token is None:
-                self._delete(entry)
-            self._seed = self._dead = self._unsaved = None
-            self.calls.forget()
-            return None if token is None else self._save(self._settings.hold(token), entry)
+                self.keeper.delete(entry)
+            self._forget()
+            return None if token is None else self.keeper.save(self._settings.hold(token), entry)
 
     def keep(self, token: Token, timeout: float) -> Held:
         """Keep the token of a sign-in, whatever happens: nobody could sign in with the same code again."""
         try:
             held = self.replace(token, timeout)
         except StoreError as error:
-            self._warn("locked", error)
-            self._seed = self._dead = self._unsaved = None
-            self.calls.forget()
+            self.keeper.warn("locked", error)
+            self._forget()
             held = None
-        return held or self._save(self._settings.hold(token), None)
+        return held or self.keeper.save(self._settings.hold(token), None)
 
     def end(self, revoke: Callable[[Token], bool], timeout: float) -> bool:
         """Have the tokens revoked and keep nothing, even where that fails; tells whether the server knows.
@@ -164,21 +144,27 @@ class Renewer:
             StoreError: the store could not be locked within `timeout` seconds, or emptied.
         """
         with ExitStack() as stack:
-            try:
-                entry, stored = self._enter(stack, timeout)
-            except TimeoutError:
-                raise StoreError(f"others held the lock of the stored token for {timeout:g} s") from None
-            token = self._unsaved.held.token if self._unsaved else stored or self._seed
+            entry, stored = self._locked(stack, timeout)
+            token = self.keeper.unsaved.held.token if self.keeper.unsaved else stored or self._seed
             told = False
             try:
                 told = token is not None and revoke(token)
             except OAuthError as error:
                 logger.warning("the sign-in is forgotten here, but the server could not be told: %s", error)
             finally:
-                self._delete(entry)
-                self._seed = self._dead = self._unsaved = None
-                self.calls.forget()
+                self.keeper.delete(entry)
+                self._forget()
             return told
+
+    def _locked(self, stack: ExitStack, timeout: float) -> tuple[Entry, Token | None]:
+        try:
+            return self.keeper.enter(stack, timeout)
+        except TimeoutError:
+            raise StoreError(f"others held the lock of the stored token for {timeout:g} s") from None
+
+    def _forget(self) -> None:
+        self._seed = self._dead = self.keeper.unsaved = None
+        self.calls.forget()
 
     # --- asking the server --------------------------------------------------------------------------------------
 
@@ -212,7 +198,7 @@ class Renewer:
         refresh_token = base.refresh_token or ""
 
         def rotated_by_sibling() -> Token | None:
-            found = self._load()
+            found = self.keeper.look()
             return found if found is not None and found != stored and found.refresh_token else None
 
         self._before_refresh()
@@ -253,7 +239,7 @@ class Renewer:
             except InvalidResponseError:  # the access token is not used, but the refresh token may be the only one left
                 ends_at = token.refresh_expires_at
                 rotated = replace(base, refresh_token=token.refresh_token, refresh_expires_at=ends_at)
-                self._save(self._settings.hold(rotated), entry)
+                self.keeper.save(self._settings.hold(rotated), entry)
                 self.calls.pause(UNTRUSTED_PAUSE)
                 raise
             except TransportError:
@@ -261,26 +247,6 @@ class Renewer:
         return token if claims else replace(token, id_token=base.id_token, claims=base.claims)
 
     # --- the store ----------------------------------------------------------------------------------------------
-
-    def stored(self) -> Token | None:
-        """Look into the store.
-
-        Raises:
-            StoreError: it cannot be read.
-        """
-        failure: StoreError
-        try:
-            return self._settings.store.load(self._key)
-        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
-            failure = self._store_error("read", error)
-        raise failure
-
-    def _load(self) -> Token | None:
-        try:
-            return self.stored()
-        except StoreError as error:  # taking the lock will tell more
-            self._warn("read", error)
-            return None
 
     def _lock(self, stack: ExitStack, attempt: Attempt) -> tuple[Entry, Token | None] | Token:
         """Take the entry's lock and read it, or give the token that a sibling saved while we waited.
@@ -293,40 +259,19 @@ class Renewer:
         patience = now() + attempt.budget.remaining() / 2
         while True:
             try:
-                return self._enter(stack, LOCK_SLICE if attempt.waiters else 0.0)
+                return self.keeper.enter(stack, LOCK_SLICE if attempt.waiters else 0.0)
             except TimeoutError:
                 if not attempt.waiters:
                     raise
-            if adopted := self._adopt(self._load(), attempt):
+            if adopted := self._adopt(self.keeper.look(), attempt):
                 return adopted
             if now() > patience:
                 raise StoreError(f"others held the lock of the stored token for {attempt.budget.spent():.0f} s")
 
-    def _enter(self, stack: ExitStack, timeout: float) -> tuple[Entry, Token | None]:
-        failure: StoreError
-        try:
-            manager = self._settings.store.transaction(self._key, timeout=timeout)
-            entry = manager.__enter__()
-            stack.callback(self._unlock, manager)
-            stored = entry.token
-        except TimeoutError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
-            failure = self._store_error("locked and read", error)
-        else:
-            return entry, stored
-        raise failure  # outside the handler: the store's own exception might hold the token
-
-    def _unlock(self, manager: AbstractContextManager[Entry]) -> None:
-        try:
-            manager.__exit__(None, None, None)
-        except Exception as error:  # noqa: BLE001 - what was got is published; the lock is the store's own matter
-            self._warn("unlocked", error)
-
     def _adopt(self, stored: Token | None, attempt: Attempt) -> Token | None:
         """Take over a stored token that is another one than ours and good enough for this attempt."""
         held = attempt.held
-        if stored is None or self._unsaved is not None or (held is not None and held.token == stored):
+        if stored is None or self.keeper.unsaved is not None or (held is not None and held.token == stored):
             return None
         found = self._settings.hold(stored)
         if (found.fresh_until if attempt.reason == "stale" else found.usable_until) <= now():
@@ -338,41 +283,20 @@ class Renewer:
 
     def _save_again(self, stored: Token | None, entry: Entry, attempt: Attempt) -> Token | None:
         """Save what could not be saved before; give it where nothing else has to be done."""
-        unsaved = self._unsaved
+        unsaved = self.keeper.unsaved
         if unsaved is None:
             return None
         if stored is not None and stored.issued_at > unsaved.held.token.issued_at:  # a sibling has written since
-            self._unsaved = None
+            self.keeper.unsaved = None
             return self._adopt(stored, attempt)
         if attempt.reason == "rejected" or now() >= unsaved.held.fresh_until:
             return None
         return self._keep(unsaved.held, entry, attempt)
 
-    def _save(self, held: Held, entry: Entry | None) -> Held:
-        """Save a token; where that fails, it serves this process and is due soon, so that saving is tried again."""
-        try:
-            if entry is not None:
-                entry.save(held.token)
-                self._unsaved = None
-                return held
-        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
-            self._warn("written", error)
-        delay = min(self._unsaved.delay * 2, SAVE_AGAIN[1]) if self._unsaved else SAVE_AGAIN[0]
-        self._unsaved = _Unsaved(held, delay)
-        return replace(held, fresh_until=min(held.fresh_until, now() + delay))
-
-    def _delete(self, entry: Entry) -> None:
-        failure: StoreError
-        try:
-            return entry.delete()
-        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
-            failure = self._store_error("emptied", error)
-        raise failure
-
     def _without_store(self, error: StoreError, attempt: Attempt) -> Token:
         """Go on without the store where that spends no refresh token."""
-        self._warn("locked", error)
-        unsaved = self._unsaved
+        self.keeper.warn("locked", error)
+        unsaved = self.keeper.unsaved
         if unsaved is not None and attempt.reason != "rejected" and now() < unsaved.held.fresh_until:
             return self._keep(unsaved.held, None, attempt)
         if self._seed is not None and attempt.reason == "first":
@@ -382,21 +306,6 @@ class Renewer:
         if self._settings.unattended_grant is None:
             raise error
         return self._keep(self._ask(None, None, attempt, None), None, attempt)
-
-    def _warn(self, what: str, error: Exception) -> None:
-        if now() - self._warned_at >= WARN_EVERY:
-            self._warned_at = now()
-            logger.warning(
-                "%s. Tokens serve this process only until the store works again",
-                self._store_error(what, error),
-            )
-
-    def _store_error(self, what: str, error: Exception) -> StoreError:
-        if isinstance(error, StoreError):
-            return error
-        # The text of a foreign exception might hold what was to be saved; its type tells where to look.
-        name = type(self._settings.store).__name__
-        return StoreError(f"the token store {name} could not be {what} ({type(error).__name__})")
 
 
 _WHY: dict[LoginReason, str] = {

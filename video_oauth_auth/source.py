@@ -361,7 +361,7 @@ class TokenSource:
 
     def known(self) -> Token | None:
         """Give the token in memory or else in the store, whatever its state; may block."""
-        return self.peek() or self._renewer.stored()
+        return self.peek() or self._renewer.keeper.stored()
 
     # --- by hand ------------------------------------------------------------------------------------------------
 
@@ -393,7 +393,7 @@ class TokenSource:
     def status(self) -> Status:
         """Tell how it is going; looks into the store once if nothing is in memory yet."""
         held = self._held
-        if held is None and (stored := self._renewer.stored()) is not None:
+        if held is None and (stored := self._renewer.keeper.stored()) is not None:
             held = self.settings.hold(stored)
         moment = now()
         error = self.reporter.last_error and self.reporter.last_error.copied()

@@ -1,0 +1,143 @@
+"""Keeping the token of one source in its store, and in mind what the store could not keep."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, replace
+
+from .budget import now
+from .errors import StoreError
+from .freshness import Held
+from .stores import Entry, StoreKey, TokenStore
+from .token import Token
+
+__all__ = ["Keeper"]
+
+logger = logging.getLogger("video_oauth_auth")
+
+SAVE_AGAIN = (5.0, 60.0)  # seconds until a failed save is tried again: first, and at most
+WARN_EVERY = 60.0  # seconds between two warnings about the store
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsaved:
+    """A token that the store could not keep yet.
+
+    Attributes:
+        held: the token, with its real freshness.
+        delay: seconds until the next try.
+    """
+
+    held: Held
+    delay: float
+
+
+class Keeper:
+    """Keeps a token in a store; a user's own store may raise anything, and no exception of it goes further.
+
+    Args:
+        store: the store.
+        key: under which name.
+
+    Attributes:
+        unsaved: the token that the store could not keep yet.
+    """
+
+    __slots__ = ("_key", "_store", "_warned_at", "unsaved")
+
+    def __init__(self, store: TokenStore, key: StoreKey) -> None:
+        self._store = store
+        self._key = key
+        self._warned_at = -WARN_EVERY
+        self.unsaved: _Unsaved | None = None
+
+    def stored(self) -> Token | None:
+        """Look into the store.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        failure: StoreError
+        try:
+            return self._store.load(self._key)
+        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
+            failure = self._store_error("read", error)
+        raise failure
+
+    def look(self) -> Token | None:
+        """Look into the store, and take what cannot be read for nothing; taking the lock will tell more."""
+        try:
+            return self.stored()
+        except StoreError as error:
+            self.warn("read", error)
+            return None
+
+    def enter(self, stack: ExitStack, timeout: float) -> tuple[Entry, Token | None]:
+        """Take the entry's lock until the stack is left, and read it.
+
+        Raises:
+            TimeoutError: somebody else held it for `timeout` seconds.
+            StoreError: it cannot be had.
+        """
+        failure: StoreError
+        try:
+            manager = self._store.transaction(self._key, timeout=timeout)
+            entry = manager.__enter__()
+            stack.callback(self._unlock, manager)
+            stored = entry.token
+        except TimeoutError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
+            failure = self._store_error("locked and read", error)
+        else:
+            return entry, stored
+        raise failure  # outside the handler: the store's own exception might hold the token
+
+    def _unlock(self, manager: AbstractContextManager[Entry]) -> None:
+        try:
+            manager.__exit__(None, None, None)
+        except Exception as error:  # noqa: BLE001 - what was got is published; the lock is the store's own matter
+            self.warn("unlocked", error)
+
+    def save(self, held: Held, entry: Entry | None) -> Held:
+        """Save a token; where that fails, it serves this process and is due soon, so that saving is tried again."""
+        try:
+            if entry is not None:
+                entry.save(held.token)
+                self.unsaved = None
+                return held
+        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
+            self.warn("written", error)
+        delay = min(self.unsaved.delay * 2, SAVE_AGAIN[1]) if self.unsaved else SAVE_AGAIN[0]
+        self.unsaved = _Unsaved(held, delay)
+        return replace(held, fresh_until=min(held.fresh_until, now() + delay))
+
+    def delete(self, entry: Entry) -> None:
+        """Keep nothing.
+
+        Raises:
+            StoreError: that did not work.
+        """
+        failure: StoreError
+        try:
+            return entry.delete()
+        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
+            failure = self._store_error("emptied", error)
+        raise failure
+
+    def warn(self, what: str, error: Exception) -> None:
+        """Tell the log that the store does not work; once a minute."""
+        if now() - self._warned_at >= WARN_EVERY:
+            self._warned_at = now()
+            logger.warning(
+                "%s. Tokens serve this process only until the store works again",
+                self._store_error(what, error),
+            )
+
+    def _store_error(self, what: str, error: Exception) -> StoreError:
+        if isinstance(error, StoreError):
+            return error
+        # The text of a foreign exception might hold what was to be saved; its type tells where to look.
+        name = type(self._store).__name__
+        return StoreError(f"the token store {name} could not be {what} ({type(error).__name__})")
