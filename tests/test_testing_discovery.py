@@ -36,8 +36,10 @@ def test_the_metadata_name_everything_that_is_there(server, path):
     assert members["token_endpoint"] == server.token_endpoint
     assert members["revocation_endpoint"] == server.url + "/revoke"
     assert members["userinfo_endpoint"] == server.url + "/userinfo"
+    assert members["device_authorization_endpoint"] == server.url + "/device_authorization"
+    assert members["end_session_endpoint"] == server.url + "/end_session"
     grants = ["client_credentials", "password", "refresh_token", "authorization_code"]
-    assert members["grant_types_supported"] == grants
+    assert members["grant_types_supported"] == [*grants, "urn:ietf:params:oauth:grant-type:device_code"]
     assert members["token_endpoint_auth_methods_supported"] == ["client_secret_basic", "client_secret_post"]
     assert members["response_types_supported"] == ["code"]
     assert members["subject_types_supported"] == ["public"]

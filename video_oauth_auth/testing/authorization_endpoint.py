@@ -101,7 +101,8 @@ class AuthorizationEndpoint:
 
     def _refused(self, request: RecordedRequest, parameters: Mapping[str, str], refusal: Refusal) -> Answer:
         error, description = refusal
-        return self._sent_back(request, parameters, {"error": error, "error_description": description})
+        more = {"error_description": description} if self._site.dialect.tells_error_descriptions else {}
+        return self._sent_back(request, parameters, {"error": error, **more})
 
     def _sent_back(self, request: RecordedRequest, asked: Mapping[str, str], answer: Mapping[str, str]) -> Answer:
         settings = self._site.settings

@@ -18,7 +18,7 @@ from .minting import Form, Mint
 from .recording import RecordedRequest, Role
 from .routes import Route, Routes
 from .server import LoopbackServer
-from .settings import BASIC, KEY_JWT, OPENID_CONFIGURATION, PLAIN, POST, S256, SECRET_JWT, Challenge
+from .settings import BASIC, DEVICE_CODE, KEY_JWT, OPENID_CONFIGURATION, PLAIN, POST, S256, SECRET_JWT, Challenge
 from .site import Site
 from .storage import Storage
 from .tokens import Ledger
@@ -172,10 +172,10 @@ class CidaasServer(LoopbackServer):
     """A server that speaks like a cidaas tenant: one origin for tokens, discovery and services.
 
     The API answers at `url` as well as at `api_url`; the latter stands for a customer's own service. The token
-    endpoint takes forms and JSON. A refresh token comes with the scope `offline_access`, and a new one with
-    each refresh. Without a live token `error` is a sentence with a reference number; errors of the services are
-    objects; the revocation endpoint says OK in plain text and wants no client authentication. Besides the user
-    groups, the API has the paths of `Api`.
+    endpoint takes forms and JSON. A refresh token comes with the scope `offline_access`, and a new one with each
+    refresh. People who sign in come back with parameters that no standard knows. Without a live token `error` is
+    a sentence with a reference number; errors of the services are objects; the revocation endpoint says OK in
+    plain text and wants no client authentication. Besides the user groups, the API has the paths of `Api`.
     """
 
     dialect: ClassVar[Dialect] = Dialect(
@@ -203,6 +203,7 @@ class CidaasServer(LoopbackServer):
                 "refresh_token",
                 "password",
                 "client_credentials",
+                DEVICE_CODE,
             ],
             # Of the tenant; what one app is registered for may be less.
             "token_endpoint_auth_methods_supported": [BASIC, POST, SECRET_JWT, KEY_JWT],
@@ -210,6 +211,7 @@ class CidaasServer(LoopbackServer):
             "id_token_signing_alg_values_supported": ["HS256", "RS256"],
             "ui_locales_supported": ["en-US", "de-DE"],
         },
+        verification_path="/token-srv/device/verify",
         api_at_issuer=True,
         json_bodies=True,
         refresh_refusals=dict.fromkeys(("unknown", "spent", "expired", "revoked"), MOSTLY_INVALID),

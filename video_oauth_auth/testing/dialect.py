@@ -12,6 +12,8 @@ GENERIC_ENDPOINTS = {
     "authorization_endpoint": "/authorize",
     "token_endpoint": "/token",
     "revocation_endpoint": "/revoke",
+    "device_authorization_endpoint": "/device_authorization",
+    "end_session_endpoint": "/end_session",
     "userinfo_endpoint": "/userinfo",
     "jwks_uri": "/jwks",
 }
@@ -31,7 +33,9 @@ class Dialect:
         endpoints: Paths at the authorization server, by their names in the metadata. All are told there; those
             that this server does not have answer 404.
         metadata: Further members of the metadata, and other values for those that are known.
+        verification_path: Where people type the code that a device shows, if there is an endpoint for devices.
         redirect_uris_are_prefixes: Whether a redirect URI is registered if it only begins with a registered one.
+        tells_error_descriptions: Whether people who come back with an error come with its description.
         api_at_issuer: Whether the API also answers at the origin of the authorization server.
         tells_refresh_expires_in: Whether the lifetime of refresh tokens, where there is one, is told.
         form_in_query: Whether a token request without a body may have its parameters in the query.
@@ -44,7 +48,9 @@ class Dialect:
 
     endpoints: Mapping[str, str] = field(default_factory=lambda: GENERIC_ENDPOINTS)
     metadata: Mapping[str, object] = field(default_factory=dict)
+    verification_path: str = "/device"
     redirect_uris_are_prefixes: bool = False
+    tells_error_descriptions: bool = True
     api_at_issuer: bool = False
     tells_refresh_expires_in: bool = True
     form_in_query: bool = False

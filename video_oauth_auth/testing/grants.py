@@ -3,10 +3,12 @@
 from typing import Any
 
 from authlib.oauth2.rfc6749 import (
+    AccessDeniedError,
     AuthorizationCodeGrant,
     AuthorizationServer,
     ClientCredentialsGrant,
     InvalidGrantError,
+    InvalidRequestError,
     OAuth2Request,
     RefreshTokenGrant,
     ResourceOwnerPasswordCredentialsGrant,
@@ -14,11 +16,13 @@ from authlib.oauth2.rfc6749 import (
     UnsupportedGrantTypeError,
 )
 from authlib.oauth2.rfc7636 import CodeChallenge
+from authlib.oauth2.rfc8628 import AuthorizationPendingError, DeviceCodeGrant, ExpiredTokenError, SlowDownError
 
 from .answers import Answer, json_answer
 from .client_authentication import Client, ClientAuthentication, FormRequest
 from .codes import AuthorizationCode, Codes
-from .issued import RefreshToken, TokenAnswer
+from .devices import Devices
+from .issued import Family, RefreshToken, TokenAnswer
 from .pages import WRONG_PASSWORD
 from .settings import NONE
 from .site import Site
@@ -74,17 +78,42 @@ class ByAuthorizationCode(AuthorizationCodeGrant):  # type: ignore[misc]  # Auth
         return 200, answer, self.TOKEN_RESPONSE_HEADER
 
 
-GRANTS = (ByClientCredentials, ByPassword, ByRefreshToken)
+class ByDeviceCode(DeviceCodeGrant):  # type: ignore[misc]  # Authlib has no types
+    def validate_token_request(self) -> None:
+        if "device_code" not in self.request.form:
+            raise InvalidRequestError("The device_code is missing.")
+        client = self.authenticate_token_endpoint_client()
+        outcome = self.server.devices.poll(self.request.form["device_code"], client.get_client_id())
+        if not isinstance(outcome, Family):
+            raise DEVICE_ERRORS[outcome]()
+        self.request.credential = outcome
+
+    def create_token_response(self) -> tuple[int, TokenAnswer, list[tuple[str, str]]]:
+        answer = self.server.ledger.issue(self.request.credential, self.request.form)
+        return 200, answer, self.TOKEN_RESPONSE_HEADER
+
+
+DEVICE_ERRORS = {
+    "unknown": InvalidGrantError,
+    "expired": ExpiredTokenError,
+    "slow_down": SlowDownError,
+    "pending": AuthorizationPendingError,
+    "denied": AccessDeniedError,
+}
+GRANTS = (ByClientCredentials, ByPassword, ByRefreshToken, ByDeviceCode)
 
 
 class Grants(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
-    """Authlib's authorization server over our settings, our ledger and our codes."""
+    """Authlib's authorization server over our settings, our ledger, our codes and our devices."""
 
-    def __init__(self, site: Site, ledger: Ledger, codes: Codes, clients: ClientAuthentication) -> None:
+    def __init__(
+        self, site: Site, ledger: Ledger, *, codes: Codes, devices: Devices, clients: ClientAuthentication
+    ) -> None:
         super().__init__()
         self.site = site
         self.ledger = ledger
         self.codes = codes
+        self.devices = devices
         self._clients = clients
         for grant in GRANTS:
             self.register_grant(grant)

@@ -130,8 +130,9 @@ class IBMVideoStreamingServer(LoopbackServer):
 
     The secret comes in the body, or bare after `Basic `; the standard form of HTTP Basic is refused. Errors of
     the token endpoint are a code alone, with 400, 501 or 503. There is no discovery. The Analytics API has an
-    origin of its own. What a 401 says depends on the path, unless `challenge` is set. Besides its own, the API
-    has the paths of `Api`.
+    origin of its own. People sign in at a path of this server, in reality at another host; a redirect URI has to
+    begin with a registered one, and nobody can verify the ID token: there are no keys. What a 401 says depends
+    on the path, unless `challenge` is set. Besides its own, the API has the paths of `Api`.
     """
 
     dialect: ClassVar[Dialect] = Dialect(
@@ -141,6 +142,7 @@ class IBMVideoStreamingServer(LoopbackServer):
             "revocation_endpoint": "/oauth2/token/revoke",
         },
         redirect_uris_are_prefixes=True,
+        tells_error_descriptions=False,
         tells_refresh_expires_in=False,
         token_error=token_error,
     )

@@ -20,9 +20,10 @@ def metadata(site: Site) -> dict[str, object]:
         "grant_types_supported": list(settings.grant_types),
         "response_types_supported": [],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [ALGORITHM],
         "token_endpoint_auth_methods_supported": methods,
     }
+    if "jwks_uri" in members:
+        members["id_token_signing_alg_values_supported"] = [ALGORITHM]
     if "authorization_endpoint" in members and "authorization_code" in settings.grant_types:
         members["response_types_supported"] = ["code"]
         members["response_modes_supported"] = list(RESPONSE_MODES)

@@ -24,7 +24,7 @@ from .pages import WRONG_PASSWORD
 from .recording import RecordedRequest, Role
 from .routes import Route, Routes, query_of, whole_number
 from .server import LoopbackServer
-from .settings import BASIC, KEY_JWT, OPENID_CONFIGURATION, PLAIN, POST, S256, SECRET_JWT, Challenge
+from .settings import BASIC, DEVICE_CODE, KEY_JWT, OPENID_CONFIGURATION, PLAIN, POST, S256, SECRET_JWT, Challenge
 from .site import Site
 from .storage import Storage
 from .tokens import Ledger
@@ -196,11 +196,12 @@ class MovingimageApi(Api):
 class MovingimageServer(LoopbackServer):
     """A server that speaks like movingimage: a Keycloak with rotation, tokens for 300 s and 3600 s.
 
-    Its issuer has a path and one discovery document; the API has WebFinger, whose resource is
-    `{api_url}/v1/`. There are two clients: the registered one with its secret in the body, and the public
-    `anonymous`. Each refresh begins the 3600 s again. A refused refresh token is "Stale token" (it was used
-    before), "Token is not active" (it has expired), "Session not active" (it was revoked) or "Invalid refresh
-    token". The API's 401 is an HTML page. Besides `/v1/vms` and `/v1/vms/{id}/videos` it has the paths of `Api`.
+    Its issuer has a path and one discovery document; the API has WebFinger, whose resource is `{api_url}/v1/`.
+    There are two clients: the registered one with its secret in the body, and the public `anonymous`. People who
+    sign in come back with `session_state` and `iss`. Each refresh begins the 3600 s again. A refused refresh
+    token is "Stale token" (it was used before), "Token is not active" (it has expired), "Session not active" (it
+    was revoked) or "Invalid refresh token". The API's 401 is an HTML page. Besides `/v1/vms` and
+    `/v1/vms/{id}/videos` it has the paths of `Api`.
     """
 
     dialect: ClassVar[Dialect] = Dialect(
@@ -212,9 +213,16 @@ class MovingimageServer(LoopbackServer):
             "end_session_endpoint": f"{PROTOCOL}/logout",
             "jwks_uri": f"{PROTOCOL}/certs",
             "revocation_endpoint": f"{PROTOCOL}/revoke",
+            "device_authorization_endpoint": f"{PROTOCOL}/auth/device",
         },
         metadata={
-            "grant_types_supported": ["authorization_code", "refresh_token", "password", "client_credentials"],
+            "grant_types_supported": [
+                "authorization_code",
+                "refresh_token",
+                "password",
+                "client_credentials",
+                DEVICE_CODE,
+            ],
             "response_types_supported": ["code"],
             "response_modes_supported": ["query", "fragment", "form_post"],
             "scopes_supported": ["openid", "profile", "email", "offline_access"],
@@ -222,6 +230,7 @@ class MovingimageServer(LoopbackServer):
             "token_endpoint_auth_methods_supported": [KEY_JWT, BASIC, POST, SECRET_JWT],
             "token_endpoint_auth_signing_alg_values_supported": ["RS256"],
         },
+        verification_path=f"{REALM}/device",
         token_error=token_error,
         refresh_refusals={
             "unknown": "Invalid refresh token",
@@ -236,7 +245,7 @@ class MovingimageServer(LoopbackServer):
     public_client_id: str | None = "anonymous"
     token_endpoint_auth_methods: tuple[str, ...] = (POST, BASIC)
     code_challenge_methods: tuple[str, ...] = (PLAIN, S256)
-    grant_types: tuple[str, ...] = ("authorization_code", "password", "refresh_token")
+    grant_types: tuple[str, ...] = ("authorization_code", "password", "refresh_token", DEVICE_CODE)
     token_type: str = "bearer"  # noqa: S105 - not a token
     refresh_tokens: bool = True
     refresh_expires_in: float | None = 3600

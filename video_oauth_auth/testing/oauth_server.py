@@ -46,7 +46,7 @@ class OAuthServer(LoopbackServer):
 
         Args:
             client_id, client_secret: The confidential client; the public client `anonymous` is there as well.
-            users: Names and passwords for the password grant.
+            users: Names and passwords of the people who can sign in.
             expires_in, refresh_expires_in: Lifetimes in seconds; of refresh tokens 0 for ever.
         """
         return MovingimageServer(
@@ -59,15 +59,25 @@ class OAuthServer(LoopbackServer):
 
     @staticmethod
     def ibm_video_streaming(
-        *, client_id: str = CLIENT_ID, client_secret: str = CLIENT_SECRET, expires_in: float | None = DAY
+        *,
+        client_id: str = CLIENT_ID,
+        client_secret: str = CLIENT_SECRET,
+        users: Mapping[str, str] | None = None,
+        expires_in: float | None = DAY,
     ) -> IBMVideoStreamingServer:
         """A server that speaks like IBM Video Streaming (see `IBMVideoStreamingServer`).
 
         Args:
             client_id, client_secret: The registered client.
+            users: Names and passwords of the people who can sign in.
             expires_in: Lifetime of access tokens in seconds.
         """
-        return IBMVideoStreamingServer(client_id=client_id, client_secret=client_secret, expires_in=expires_in)
+        return IBMVideoStreamingServer(
+            client_id=client_id,
+            client_secret=client_secret,
+            users={} if users is None else users,
+            expires_in=expires_in,
+        )
 
     @staticmethod
     def cidaas(
@@ -81,7 +91,7 @@ class OAuthServer(LoopbackServer):
 
         Args:
             client_id, client_secret: The registered client.
-            users: Names and passwords for the password grant.
+            users: Names and passwords of the people who can sign in.
             expires_in: Lifetime of access tokens in seconds.
         """
         return CidaasServer(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qsl
 
-Role = Literal["authorization", "token", "revocation", "metadata", "api", "analytics", "storage", "foreign"]
+Role = Literal["authorization", "device", "token", "revocation", "metadata", "api", "analytics", "storage", "foreign"]
 TokenState = Literal["none", "live", "expired", "revoked", "unknown"]
 
 KEPT_BODY = 64 * 1024
@@ -21,8 +21,9 @@ class RecordedRequest:
     Its `repr` shows neither headers, query nor body, so that it can stand in a failing assertion.
 
     Attributes:
-        role: Which server: `authorization` (where people sign in), `token`, `revocation`, `metadata` (discovery
-            and keys), `api`, `analytics` (IBM Video Streaming), `storage` or `foreign`.
+        role: Which server: `authorization` (where people sign in and out, and the form for the codes of devices),
+            `device` (where devices get these), `token`, `revocation`, `metadata` (discovery and keys), `api`,
+            `analytics` (IBM Video Streaming), `storage` or `foreign`.
         number: The position in the order of arrival, from 1, over all roles.
         connection: The number of the TCP connection among those of this role.
         elapsed: Seconds from the start of the recording to the arrival, on a clock that never jumps.

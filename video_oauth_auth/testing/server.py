@@ -12,7 +12,7 @@ from .dialect import Dialect
 from .exchange import Exchange
 from .listener import Listener, Port
 from .metadata import metadata
-from .minting import Mint
+from .minting import ID_TOKEN_LIFETIME, Mint
 from .recording import RecordedRequest, Recording, Role
 from .settings import Settings
 from .site import Site
@@ -33,8 +33,8 @@ class LoopbackServer(Settings):
     `Settings`) and can be changed while it runs.
 
     Attributes:
-        authorization_faults, token_faults, revocation_faults, metadata_faults, api_faults, storage_faults,
-            foreign_faults: How each misbehaves.
+        authorization_faults, device_faults, token_faults, revocation_faults, metadata_faults, api_faults,
+            storage_faults, foreign_faults: How each misbehaves.
         dialect, mint, apis, documents: What makes it speak like one platform; `apis` are on ports of their own.
         failures: Errors of the servers themselves (say, in a function given to `Mutate`). Such a request got
             500; leaving the `with` block raises the first.
@@ -69,7 +69,7 @@ class LoopbackServer(Settings):
         )
         self.api = self._wiring.apis["api"]
         plans = self._wiring.plans
-        self.authorization_faults = plans["authorization"]
+        self.authorization_faults, self.device_faults = plans["authorization"], plans["device"]
         self.token_faults, self.revocation_faults = plans["token"], plans["revocation"]
         self.metadata_faults, self.api_faults = plans["metadata"], plans["api"]
         self.storage_faults, self.foreign_faults = plans["storage"], plans["foreign"]
@@ -179,8 +179,20 @@ class LoopbackServer(Settings):
         """Revoke all refresh tokens; gives how many."""
         return self._ledger.revoke_refresh_tokens()
 
+    def rotate_keys(self) -> None:
+        """Sign with another key from now on; the JWKS has this one alone, and only its `kid`."""
+        self._site.key.rotate()
+
+    def sign(self, claims: Mapping[str, object]) -> str:
+        """A JWT with these claims, signed with the key of the server: for an ID token that says something else.
+
+        `iat`, `jti` and `exp` (in 300 s) are added where they are not among the claims; one that is None is left
+        out.
+        """
+        return self._site.key.sign(claims, lifetime=ID_TOKEN_LIFETIME)
+
     def advance(self, seconds: float) -> None:
-        """Move the server's clock on, so that tokens expire without waiting. (The client's clock stays.)"""
+        """Move the server's clock on, so that tokens and codes expire without waiting. (The client's clock stays.)"""
         self._ledger.advance(seconds)
 
     @property

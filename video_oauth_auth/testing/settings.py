@@ -17,7 +17,8 @@ NONE = "none"
 
 OPENID_CONFIGURATION = "openid-configuration"
 OAUTH_METADATA = "oauth-authorization-server"
-GRANT_TYPES = ("client_credentials", "password", "refresh_token", "authorization_code")
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+GRANT_TYPES = ("client_credentials", "password", "refresh_token", "authorization_code", DEVICE_CODE)
 S256, PLAIN = "S256", "plain"
 RESPONSE_MODES = ("query", "fragment")
 SIGNING_ALGORITHMS = ("RS256", "PS256", "ES256", "Ed25519", "HS256")
@@ -57,6 +58,9 @@ class Settings:
         authorization_response_iss_parameter_supported: Whether people come back with `iss` (RFC 9207).
         always_fragment: Whether they come back with everything in the fragment of the URI, although the request
             says `response_mode=query`.
+        device_interval: Seconds between two token requests of a device (RFC 8628); each that comes earlier makes
+            it 5 s longer.
+        device_expires_in: Seconds in which a person can sign in for a device.
         challenge: What the API answers without a live token: a name (see `challenges`), an `Answer`, or a
             function of the request that gives one.
         foreign_answer: What the foreign site answers to everything.
@@ -90,6 +94,8 @@ class Settings:
     code_challenge_methods: tuple[str, ...] = (S256, PLAIN)
     authorization_response_iss_parameter_supported: bool = True
     always_fragment: bool = False
+    device_interval: float = 5
+    device_expires_in: float = 600
     challenge: Challenge = "bearer"
     foreign_answer: Answer = field(default=Answer(200, body="a foreign site"))
     issuer_path: str = ""

@@ -21,14 +21,35 @@ class SigningKey:
         return "<the key of a test server>"
 
     def sign(self, claims: Mapping[str, object], *, lifetime: float | None) -> str:
-        """A JWT with these claims, `iat`, `jti` and (for a lifetime in seconds) `exp`; no two are the same."""
+        """A JWT with these claims, `iat`, `jti` and (for a lifetime in seconds) `exp`; no two are the same.
+
+        A claim that is None is left out.
+        """
         from joserfc import jwt
 
         now = int(time.time())
         times = {"iat": now} if lifetime is None else {"iat": now, "exp": now + int(lifetime)}
         key = self._made()
         header = {"alg": ALGORITHM, "typ": "JWT", "kid": key.kid}
-        return jwt.encode(header, {**times, "jti": f"{uuid.uuid4()}", **claims}, key, algorithms=[ALGORITHM])
+        told = {
+            name: value for name, value in {**times, "jti": f"{uuid.uuid4()}", **claims}.items() if value is not None
+        }
+        return jwt.encode(header, told, key, algorithms=[ALGORITHM])
+
+    def claims_of(self, token: str) -> dict[str, Any] | None:
+        """What a JWT says that was signed with this key, expired or not; None if it was not."""
+        from joserfc import jwt
+        from joserfc.errors import JoseError
+
+        try:
+            return jwt.decode(token, self._made(), algorithms=[ALGORITHM]).claims
+        except (JoseError, ValueError):
+            return None
+
+    def rotate(self) -> None:
+        """Sign with another key from now on, and know the old one no more."""
+        with self._lock:
+            self._key = None
 
     def jwks(self) -> dict[str, object]:
         """The public key as a JWK set."""

@@ -1,4 +1,4 @@
-"""The token endpoint and the revocation endpoint: from requests to the parameters that grants are about.
+"""The endpoints that clients call: for tokens, revocation and devices. From requests to what grants are about.
 
 Authlib decides what a valid token request is; here is added what a test must be able to rely on: exactly one
 client authentication per call, and no repeated parameters.
@@ -6,16 +6,18 @@ client authentication per call, and no repeated parameters.
 
 import json
 from collections import Counter
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
-from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
+from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error, UnauthorizedClientError
 
-from .answers import Answer
+from .answers import Answer, json_answer
 from .assertions import ClientAssertions
 from .client_authentication import ClientAuthentication, FormRequest, check_one_authentication
 from .codes import Codes
+from .devices import Devices
 from .grants import Grants
 from .recording import RecordedRequest
+from .settings import DEVICE_CODE
 from .site import Site
 from .tokens import Ledger
 
@@ -24,14 +26,15 @@ JSON = "application/json"
 
 
 class TokenEndpoint:
-    """Answers token requests and revocations."""
+    """Answers token requests, revocations and device authorization requests."""
 
-    def __init__(self, site: Site, ledger: Ledger, codes: Codes) -> None:
+    def __init__(self, site: Site, ledger: Ledger, *, codes: Codes, devices: Devices) -> None:
         self._dialect = site.dialect
         self._ledger = ledger
         self._site = site
+        self._devices = devices
         clients = ClientAuthentication(site.settings, ClientAssertions(site.settings, self._audiences))
-        self._grants = Grants(site, ledger, codes, clients)
+        self._grants = Grants(site, ledger, codes=codes, devices=devices, clients=clients)
 
     def answer(self, request: RecordedRequest) -> Answer:
         """The token, or the error of RFC 6749 section 5.2 as the dialect says it."""
@@ -56,6 +59,30 @@ class TokenEndpoint:
         except OAuth2Error as error:
             return self._error(error)
         return self._dialect.revoked
+
+    def device_authorization(self, request: RecordedRequest) -> Answer:
+        """The codes for a device, and where a person types theirs (RFC 8628 section 3.2)."""
+        form = self._checked(request)
+        if isinstance(form, Answer):
+            return form
+        try:
+            with self._ledger.lock:
+                client = self._grants.authenticate_client(FormRequest(request, form), None)
+                if DEVICE_CODE not in self._site.settings.grant_types:
+                    raise UnauthorizedClientError("No client may use device codes.")
+                device = self._devices.authorize(client.get_client_id(), form.get("scope"))
+        except OAuth2Error as error:
+            return self._error(error)
+        uri = self._site.public_origin("token") + self._dialect.verification_path
+        members = {
+            "device_code": device.device_code,
+            "user_code": device.user_code,
+            "verification_uri": uri,
+            "verification_uri_complete": f"{uri}?{urlencode({'user_code': device.user_code})}",
+            "expires_in": self._site.settings.device_expires_in,
+            "interval": device.interval,
+        }
+        return json_answer(200, members, (("Cache-Control", "no-store"),))
 
     def _revoking_client(self, request: FormRequest) -> str | None:
         if not self._dialect.revocation_needs_client:

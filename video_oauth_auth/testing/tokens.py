@@ -15,7 +15,7 @@ from .recording import TokenState
 NO_PARAMETERS: Form = {}
 SECRET_MEMBERS = (
     *("access_token", "refresh_token", "id_token", "client_secret", "client_assertion"),
-    *("code", "code_verifier", "state", "nonce"),
+    *("code", "code_verifier", "state", "nonce", "device_code"),
 )
 
 
@@ -31,6 +31,7 @@ class Ledger:
         self._settings = mint.site.settings
         self._access: dict[str, AccessToken] = {}
         self._refresh: dict[str, RefreshToken] = {}
+        self._families: dict[str, Family] = {}  # by their sessions
         self._learned: frozenset[str] = frozenset()
         self._advanced = 0.0
 
@@ -68,8 +69,15 @@ class Ledger:
             nonce: For the ID token.
         """
         with self.lock:
+            self._families[family.session] = family
             refresh = self._new_refresh(family) if self.mint.gives_refresh_token(family) else None
             return self._answer(self._new_access(family, family.scope, form), refresh, nonce)
+
+    def end_session(self, session: str) -> None:
+        """Revoke all tokens of this session, if there is one."""
+        with self.lock:
+            if family := self._families.get(session):
+                self.revoke_family(family)
 
     def revoke_family(self, family: Family) -> None:
         """Revoke all tokens that stem from a grant."""

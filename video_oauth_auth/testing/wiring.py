@@ -9,6 +9,8 @@ from .answers import Answer
 from .api import Api
 from .authorization_endpoint import AuthorizationEndpoint
 from .codes import Codes
+from .devices import Devices
+from .end_session_endpoint import EndSessionEndpoint
 from .exchange import Endpoint
 from .faults import FaultPlan
 from .metadata import public_document
@@ -17,6 +19,7 @@ from .site import Site
 from .storage import Storage
 from .token_endpoint import TokenEndpoint
 from .tokens import Ledger
+from .verification_page import VerificationPage
 
 Documents = Mapping[tuple[str, str], Callable[[Site, RecordedRequest], Answer]]
 
@@ -49,10 +52,9 @@ class Wiring:
         self.apis = apis
         self._site = site
         self._learn = ledger.learn
-        codes = Codes(ledger)
-        tokens = TokenEndpoint(site, ledger, codes)
-        self._token = self._endpoint("token", tokens.answer)
-        self._revocation = self._endpoint("revocation", tokens.revocation)
+        codes, devices = Codes(ledger), Devices(ledger)
+        tokens = TokenEndpoint(site, ledger, codes=codes, devices=devices)
+        authorization = AuthorizationEndpoint(site, ledger, codes)
         self._metadata = self._endpoint("metadata", partial(public_document, site))
         self._protected = {role: self._protecting(role) for role in self.apis}
         self._ports: dict[str, Endpoint] = {
@@ -63,21 +65,27 @@ class Wiring:
         self._documents = {
             place: self._endpoint("metadata", partial(answer, site)) for place, answer in documents.items()
         }
-        authorization = AuthorizationEndpoint(site, ledger, codes)
-        self._named = {
-            site.dialect.endpoints.get("authorization_endpoint"): self._endpoint("authorization", authorization.answer),
-            site.dialect.endpoints.get("token_endpoint"): self._token,
-            site.dialect.endpoints.get("revocation_endpoint"): self._revocation,
-            site.dialect.endpoints.get("userinfo_endpoint"): self._protected["api"],
-            site.dialect.endpoints.get("jwks_uri"): self._metadata,
+        named = {
+            "authorization_endpoint": self._endpoint("authorization", authorization.answer),
+            "end_session_endpoint": self._endpoint("authorization", EndSessionEndpoint(site, ledger).answer),
+            "device_authorization_endpoint": self._endpoint("device", tokens.device_authorization),
+            "token_endpoint": self._endpoint("token", tokens.answer),
+            "revocation_endpoint": self._endpoint("revocation", tokens.revocation),
+            "userinfo_endpoint": self._protected["api"],
+            "jwks_uri": self._metadata,
         }
+        endpoints = site.dialect.endpoints
+        self._at_issuer = {endpoints[name]: endpoint for name, endpoint in named.items() if name in endpoints}
+        if "device_authorization_endpoint" in endpoints:
+            page = self._endpoint("authorization", VerificationPage(site, devices).answer)
+            self._at_issuer[site.dialect.verification_path] = page
 
     def behind(self, port: str, path: str) -> Endpoint:
         """What answers requests to this path at this port."""
         if document := self._documents.get((port, path)):
             return document
         if port == "token":
-            return self._named.get(path) or self._elsewhere_at_issuer(path)
+            return self._at_issuer.get(path) or self._elsewhere_at_issuer(path)
         return self._ports[port]
 
     def _elsewhere_at_issuer(self, path: str) -> Endpoint:
