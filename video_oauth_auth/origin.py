@@ -16,6 +16,7 @@ __all__ = [
     "Origin",
     "Origins",
     "checked_endpoint",
+    "has_any_port",
     "insecure_members",
     "listed",
     "origin_of",
@@ -142,6 +143,11 @@ def _parsed(url: str, name: str, *, path: bool = False) -> Origin:
     if not path and (parsed.path not in ("", "/") or parsed.query or "?" in url):
         raise ConfigurationError(f"{name}: {shown!r} has a path; an origin is scheme, host and port only")
     return parsed.scheme, host, parsed.port or _DEFAULT_PORTS[parsed.scheme]
+
+
+def has_any_port(url: str) -> bool:
+    """Tell whether an URL has port 0, which stands for any free one."""
+    return re.match(r"https?://[^/?#]*:0+(?:[/?#]|$)", url) is not None
 
 
 def _check_secure(origin: Origin) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ..errors import ConfigurationError, InvalidResponseError, LoginRequired, OAuthError, ResponseError, cleaned
 from ..grants import AuthorizationCode, check_authorization_extra
-from ..origin import Origin, checked_endpoint
+from ..origin import Origin, checked_endpoint, has_any_port
 from ..server import AuthorizationServer
 from ..token import Token
 
@@ -166,8 +166,8 @@ def checked_redirect(redirect_uri: str | None, insecure_origins: frozenset[Origi
         raise ConfigurationError("a sign-in needs a redirect_uri=, the one that is registered for the client")
     scheme = redirect_uri.partition(":")[0].lower()
     if scheme in ("http", "https"):
-        origin = checked_endpoint(redirect_uri, "redirect_uri", insecure_origins)
-        if re.match(r"https?://[^/?#]*:0+(?:[/?#]|$)", origin):
+        checked_endpoint(redirect_uri, "redirect_uri", insecure_origins)
+        if has_any_port(redirect_uri):
             raise ConfigurationError("redirect_uri has port 0: only login() finds a free port by itself")
     elif not re.fullmatch(r"[a-z][a-z0-9+.-]*:[!-~]+", redirect_uri) or scheme in _NO_APPLICATION:
         raise ConfigurationError(f"redirect_uri={cleaned(redirect_uri)!r} is no URI that a browser can come back to")

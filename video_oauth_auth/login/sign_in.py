@@ -16,7 +16,7 @@ from ..documents import endpoint_of
 from ..endpoints import Parameters, bearer_request, code_parameters, device_parameters, read_token, refusal
 from ..errands import Errand
 from ..errors import ConfigurationError, InvalidResponseError, OAuthError, TransportError
-from ..grants import AuthorizationCode, DeviceCode, check_authorization_extra
+from ..grants import AuthorizationCode, DeviceCode, Grant, check_authorization_extra
 from ..settings import SourceSettings
 from ..token import Token
 from .authorization import (
@@ -94,11 +94,7 @@ class SignIn:
         """
         grant = self._settings.grant
         if not isinstance(grant, AuthorizationCode):
-            kind = "no grant" if grant is None else f"the grant {grant.grant_type}"
-            raise ConfigurationError(
-                f"nobody signs in here in a browser: the client {self._client_id()} has {kind}; a sign-in needs "
-                f"AuthorizationCode(redirect_uri), which the platform classes use where redirect_uri= is given"
-            )
+            raise ConfigurationError(f"nobody can sign in here in a browser: the {_what_it_has(grant)}")
         return grant
 
     def redeem(self, request: AuthorizationRequest, answer: Answer, errand: Errand) -> Token:
@@ -256,3 +252,11 @@ class SignIn:
 
     def _client_id(self) -> str:
         return self._settings.client.client_id or ""
+
+
+def _what_it_has(grant: Grant | None) -> str:
+    if grant is None:
+        return "token source has no grant; a sign-in needs AuthorizationCode(redirect_uri) or DeviceCode()"
+    if not grant.needs_person:
+        return f"grant {grant.grant_type} gets its tokens without a person"
+    return f"grant is {grant.grant_type}; a sign-in in a browser needs AuthorizationCode(redirect_uri)"

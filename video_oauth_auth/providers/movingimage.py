@@ -9,7 +9,7 @@ from ..client import OAuthClient
 from ..discovery import WebFinger
 from ..errors import ConfigurationError
 from ..grants import AuthorizationCode, Grant, ResourceOwnerPassword
-from ..origin import origin_of, written
+from ..origin import has_any_port, origin_of, written
 from .environment import Environment
 from .platform import PlatformAuth, Settings, check_grant
 
@@ -133,5 +133,9 @@ def _grant(
         extra = {"response_type": "token"} if refresh_extra is None else refresh_extra
         return ResourceOwnerPassword(username, password, scope=scope, extra=extra)
     if refresh_extra is None:
-        refresh_extra = {"response_type": "token"} | ({} if redirect_uri is None else {"redirect_uri": redirect_uri})
-    return AuthorizationCode(redirect_uri, scope=scope, refresh_extra=refresh_extra)
+        known = {} if redirect_uri is None or has_any_port(redirect_uri) else {"redirect_uri": redirect_uri}
+        refresh_extra = {"response_type": "token"} | known
+    # The vendor's page shows an answer in the fragment, which no server ever sees.
+    return AuthorizationCode(
+        redirect_uri, scope=scope, refresh_extra=refresh_extra, authorization_extra={"response_mode": "query"}
+    )
