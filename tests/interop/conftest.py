@@ -1,15 +1,33 @@
-"""One oidc-provider and one introspecting API for the run; a client and a URL of its own for each test."""
+"""One server of each kind for the run, started when a test first asks for it, and what each test has for itself.
+
+oidc-provider: `exchange` has the server, an API that asks it about every token, and a URL of the test's own; `register`
+makes clients.
+
+Keycloak: `platform` is a realm with the lifetimes of movingimage, `short` one whose tokens live for seconds. Both have
+the clients of `keycloak.realm` and the people `alice` and `bob`, and know no event when a test begins. `platform_api`
+and `short_api` are a VideoManager's API that asks them about every token.
+
+A person: `browser` is a Chromium of the test's own, which has never been anywhere; `sign_in` and `sign_out` in
+`browser.pages` do what a person does with the pages of both servers. `landing` is a page on loopback to which an
+authorization server can send the browser back.
+"""
 
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.webdriver import Chrome
 
+from .browser.driver import open_browser
+from .browser.landing import Landing, running_landing
 from .exchange import Exchange
 from .introspecting_api import IntrospectingApi, running_api
+from .keycloak import Keycloak, Realm, RealmSettings, running_keycloak
 from .oidc_provider import OidcProvider, RegisteredClient, running_oidc_provider
+from .video_manager_api import VideoManagerApi
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -17,8 +35,16 @@ def _no_proxy() -> Iterator[None]:
     """Everything here is on loopback, which a proxy from the environment cannot reach."""
     with pytest.MonkeyPatch.context() as environment:
         for name in ("NO_PROXY", "no_proxy"):
-            environment.setenv(name, "127.0.0.1")
+            environment.setenv(name, "127.0.0.1,localhost")
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stopped_by_sigterm() -> Iterator[None]:
+    """A SIGTERM ends this run as Ctrl-C does, so that the servers and the browser do not outlive it."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +58,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]
 def api(provider: OidcProvider) -> Iterator[IntrospectingApi]:
     client = RegisteredClient(client_id="api", client_secret=secrets.token_urlsafe())
     provider.register(client)
-    with running_api(IntrospectingApi(provider.introspection_endpoint, client)) as api:
+    with running_api(IntrospectingApi(provider.introspection_endpoint, client.client_id, client.client_secret)) as api:
         yield api
 
 
@@ -59,3 +85,47 @@ def register(provider: OidcProvider) -> Callable[..., RegisteredClient]:
         return provider.register(RegisteredClient(**(fresh | about)))
 
     return register
+
+
+@pytest.fixture(scope="session")
+def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
+    with running_keycloak(tmp_path_factory.mktemp("keycloak")) as keycloak:
+        yield keycloak
+
+
+@pytest.fixture(scope="session")
+def platform_api(keycloak: Keycloak) -> Iterator[VideoManagerApi]:
+    settings = RealmSettings(name="platform", access_token_lifespan=300, session_idle=3600)
+    with running_api(VideoManagerApi(keycloak.add_realm(settings))) as api:
+        yield api
+
+
+@pytest.fixture(scope="session")
+def short_api(keycloak: Keycloak) -> Iterator[VideoManagerApi]:
+    settings = RealmSettings(name="short", access_token_lifespan=3, session_idle=7)
+    with running_api(VideoManagerApi(keycloak.add_realm(settings))) as api:
+        yield api
+
+
+@pytest.fixture
+def platform(platform_api: VideoManagerApi) -> Realm:
+    platform_api.realm.forget_events()
+    return platform_api.realm
+
+
+@pytest.fixture
+def short(short_api: VideoManagerApi) -> Realm:
+    short_api.realm.forget_events()
+    return short_api.realm
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Chrome]:
+    with open_browser(tmp_path) as browser:
+        yield browser
+
+
+@pytest.fixture
+def landing() -> Iterator[Landing]:
+    with running_landing() as landing:
+        yield landing

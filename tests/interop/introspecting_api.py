@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote_plus, urlencode, urlsplit
-
-from .oidc_provider import RegisteredClient
 
 INTROSPECTION_TIMEOUT = 20.0
 
@@ -35,11 +33,11 @@ class IntrospectingApi(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 512  # 250 callers connect at the same moment
 
-    def __init__(self, introspection_endpoint: str, client: RegisteredClient) -> None:
+    def __init__(self, introspection_endpoint: str, client_id: str, client_secret: str) -> None:
         super().__init__(("127.0.0.1", 0), _Exchange)
         self.origin = f"http://127.0.0.1:{self.server_address[1]}"
         self._introspection = urlsplit(introspection_endpoint)
-        credentials = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}".encode()
+        credentials = f"{quote_plus(client_id)}:{quote_plus(client_secret)}".encode()
         self._authorization = f"Basic {base64.b64encode(credentials).decode()}"
         self._received: list[Received] = []
         self._lock = threading.Lock()
@@ -63,11 +61,19 @@ class IntrospectingApi(ThreadingHTTPServer):
         return answer
 
     def accepts(self, token: str | None) -> bool:
-        # oidc-provider calls refresh tokens active too, but only access tokens have a token_type there.
+        # oidc-provider and Keycloak call refresh tokens active too, but only access tokens are of the type Bearer.
         if token is None:
             return False
         answer = self.introspect(token)
         return answer["active"] is True and answer.get("token_type") == "Bearer"
+
+    def public(self, path: str) -> object | None:
+        """A document that everybody gets without a token, if there is one at this path (which has the query)."""
+        return None
+
+    def resource(self, path: str) -> object | None:
+        """What those get who have a token, instead of what is known about their request."""
+        return None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         # A caller may hang up; anything else is a fault of this server and is shown.
@@ -102,9 +108,12 @@ class _Exchange(BaseHTTPRequestHandler):
     def _exchange(self) -> None:
         body = self._read_body()
         token = self._bearer_token()
-        status = 200 if self.server.accepts(token) else 401
+        content = self.server.public(self.path)
+        status = 200 if content is not None or self.server.accepts(token) else 401
         self.server.record(Received(method=self.command, path=self.path, access_token=token, body=body, status=status))
-        self._answer(status, {"length": len(body), "sha256": hashlib.sha256(body).hexdigest()})
+        if content is None and status == 200:
+            content = self.server.resource(self.path)
+        self._answer(status, content or {"length": len(body), "sha256": hashlib.sha256(body).hexdigest()})
 
     def _read_body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -121,7 +130,7 @@ class _Exchange(BaseHTTPRequestHandler):
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
         return token if scheme == "Bearer" and token else None
 
-    def _answer(self, status: int, content: dict[str, object]) -> None:
+    def _answer(self, status: int, content: object) -> None:
         body = json.dumps(content).encode()
         self.send_response(status)
         if status == 401:
@@ -132,8 +141,11 @@ class _Exchange(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+Api = TypeVar("Api", bound=IntrospectingApi)
+
+
 @contextmanager
-def running_api(api: IntrospectingApi) -> Iterator[IntrospectingApi]:
+def running_api(api: Api) -> Iterator[Api]:
     """Serves on a thread until the block ends."""
     with api:
         thread = threading.Thread(target=api.serve_forever, name="interop-api")

@@ -19,23 +19,35 @@ ADMIN_TIMEOUT = 10.0
 
 Parameters = Mapping[str, object]
 
+GRANT_TYPES = (
+    "authorization_code",
+    "client_credentials",
+    "refresh_token",
+    "urn:ietf:params:oauth:grant-type:device_code",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredClient:
-    """A confidential client; `access_token_lifetime` is in seconds, `jwks` has the public keys of `private_key_jwt`."""
+    """A client; `access_token_lifetime` is in seconds, `jwks` has the public keys of `private_key_jwt`.
+
+    Without a secret it is public: it has to use PKCE. A `native` one may have its redirect URIs on any port of
+    loopback. `id_token_signed_response_alg` is RS256 or ES256.
+    """
 
     client_id: str
-    client_secret: str
+    client_secret: str | None
     token_endpoint_auth_method: str = "client_secret_basic"
     access_token_lifetime: int = 300
     jwks: Mapping[str, object] | None = None
+    application_type: str = "web"
+    redirect_uris: Sequence[str] = ("http://127.0.0.1/callback",)
+    post_logout_redirect_uris: Sequence[str] = ("http://127.0.0.1/callback",)
+    id_token_signed_response_alg: str = "RS256"
 
     def metadata(self) -> dict[str, object]:
         given = {name: value for name, value in asdict(self).items() if value is not None}
-        return given | {
-            "grant_types": ["authorization_code", "client_credentials", "refresh_token"],
-            "redirect_uris": ["http://127.0.0.1/callback"],
-        }
+        return given | {"grant_types": GRANT_TYPES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +88,10 @@ class OidcProvider:
     port: int
     openid_tenant: str
     oauth_tenant: str
+
+    @property
+    def authorization_endpoint(self) -> str:
+        return f"{self.issuer}/auth"
 
     @property
     def token_endpoint(self) -> str:

@@ -1,4 +1,5 @@
-// oidc-provider on loopback, with doors that a test needs and a browser would otherwise open:
+// oidc-provider on loopback. People sign in and consent at its development pages, under any name with any password.
+// Doors beside what it speaks, for tests:
 //   POST /admin/clients                register a client; `access_token_lifetime` (seconds) is our own metadata member
 //   POST /admin/tokens                 a person's access and refresh token for a client, as after a sign-in
 //   POST /admin/revoke-access-tokens   end the living access tokens of a client, leaving its refresh tokens
@@ -7,6 +8,7 @@
 // Beside the issuer at the top there are two with a path, each with its metadata at one place only (see TENANTS); all
 // three know the same clients and tokens.
 // Run as `node server.mjs <installation folder>`; prints one JSON line when it listens, ends when stdin is closed.
+import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -24,17 +26,30 @@ console.info = console.error;
 const SCOPE = 'openid offline_access';
 const lifetimeOf = (ctx, token, client) => client.access_token_lifetime;
 
+// By default it signs ID tokens with a key that everybody knows, and by RS256 only.
+const KEYS = [
+  generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+].map(({ privateKey }) => privateKey.export({ format: 'jwk' }));
+
 const configuration = {
   adapter: createMemoryAdapter(), // by default each issuer has a memory of its own; this is one for all of them
   // Called after the signature was verified, and before the jti is looked up.
   assertJwtClientAuthClaimsAndHeader(ctx, { aud, jti }, { alg, kid = null }, client) {
     statisticsOf(client.clientId).assertions.push({ alg, kid, aud, jti });
   },
+  claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
   features: {
     clientCredentials: { enabled: true },
+    devInteractions: { enabled: true },
+    deviceFlow: { enabled: true },
     introspection: { enabled: true },
     revocation: { enabled: true },
+    rpInitiatedLogout: { enabled: true },
+    userinfo: { enabled: true },
   },
+  issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'), // without offline_access too
+  jwks: { keys: KEYS },
   rotateRefreshToken: true,
   extraClientMetadata: {
     properties: ['access_token_lifetime'],
@@ -45,11 +60,17 @@ const configuration = {
   ttl: {
     AccessToken: lifetimeOf,
     ClientCredentials: lifetimeOf,
+    DeviceCode: 600,
     Grant: 3600,
     IdToken: 3600,
+    Interaction: 3600,
     RefreshToken: 3600,
+    Session: 3600,
   },
-  findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  findAccount: (ctx, id) => ({
+    accountId: id,
+    claims: () => ({ sub: id, name: id, email: `${id}@example.com`, email_verified: true }),
+  }),
 };
 
 // The algorithms leave out what a client would take first: one that does not read the metadata is refused.

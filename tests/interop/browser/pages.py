@@ -1,0 +1,67 @@
+"""What a person does with the pages of Keycloak and of oidc-provider."""
+
+from collections.abc import Mapping
+
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.wait import WebDriverWait
+
+PAGE_TIMEOUT = 60.0
+MOST_PAGES = 10
+
+# Each is on some pages only. The first of a line is Keycloak's, the second oidc-provider's.
+USERNAME = "#username, input[name=login]"
+PASSWORD = "#password, input[name=password]"
+USER_CODE = "#device_user_code, input[name=user_code][type=text]"
+GO_ON = (
+    "#kc-login, #kc-logout, button.login-submit, button[form='op.deviceInputForm'], "
+    "button[autofocus][form='op.deviceConfirmForm'], button[name=logout]"
+)
+REFUSED = "[id^=input-error-], .pf-m-danger, #kc-error-message, p.red"  # empty where nothing is refused
+
+
+class Refused(Exception):
+    """The page says no; the message is what it says."""
+
+
+def sign_in(browser: Chrome, url: str, username: str, password: str, *, user_code: str = "") -> None:
+    """Opens an authorization URL or a device's verification URI and agrees to all, until nothing is asked any more.
+
+    oidc-provider takes any name and any password. `user_code` is for a verification URI that does not have it.
+
+    Raises:
+        Refused: the server does not take the name and the password, the code, or the request.
+    """
+    _agree(browser, url, {USERNAME: username, PASSWORD: password, USER_CODE: user_code})
+
+
+def sign_out(browser: Chrome, url: str) -> None:
+    """Opens an end session URL and confirms.
+
+    Raises:
+        Refused: the server does not take the request.
+    """
+    _agree(browser, url, {})
+
+
+def _agree(browser: Chrome, url: str, answers: Mapping[str, str]) -> None:
+    browser.get(url)
+    for _ in range(MOST_PAGES):
+        if no := "".join(element.text for element in browser.find_elements(By.CSS_SELECTOR, REFUSED)):
+            raise Refused(no)
+        button = _first(browser, GO_ON)
+        if button is None:
+            return
+        for where, answer in answers.items():
+            if field := _first(browser, where):
+                field.clear()
+                field.send_keys(answer)
+        button.click()
+        WebDriverWait(browser, PAGE_TIMEOUT).until(staleness_of(button))
+    raise Refused(f"more than {MOST_PAGES} pages, the last is {browser.title!r}")
+
+
+def _first(browser: Chrome, where: str) -> WebElement | None:
+    return next(iter(browser.find_elements(By.CSS_SELECTOR, where)), None)
