@@ -1,27 +1,28 @@
 """What an auth object can do for people: sign in and out, tell who they are, keep them apart.
 
 Each method exists twice, for threads and for event loops; both send the same errand to a worker. What is said to the
-server is in login/sign_in.py, how a person is reached in login/interactive.py.
+server is in login/sign_in.py, how a person is reached in login/interactive.py; both are imported when somebody signs in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from . import forks
 from .errands import Errand, apart, arun, run
 from .errors import ConfigurationError, InvalidResponseError, LoginRequired, StoreError
 from .grants import DeviceCode
 from .login.authorization import Answer, AuthorizationRequest, UserOf
-from .login.interactive import ANY_PORT, AnyOf, Cancel, Person, in_browser, on_device
 from .login.people import People
-from .login.receiver import is_loopback_redirect
-from .login.sign_in import SignIn
 from .provided import TokenProvider
 from .source import TokenSource
 from .stores import MemoryStore
 from .token import Token
+
+if TYPE_CHECKING:
+    from .login.interactive import Cancel, Person
+    from .login.sign_in import SignIn
 
 __all__ = ["SigningIn"]
 
@@ -65,6 +66,8 @@ class SigningIn:
             ConfigurationError: nobody can sign in with this grant, server or redirect URI.
             OAuthError: the server could not be reached, or said no.
         """
+        from .login.interactive import Person
+
         source, sign_in = self._for_people()
         grant = source.settings.grant
         if not isinstance(grant, DeviceCode):
@@ -91,6 +94,8 @@ class SigningIn:
         **parameters: str,
     ) -> Token:
         """Do the same as `login` without blocking the event loop; a task that is cancelled ends the wait."""
+        from .login.interactive import AnyOf
+
         stop = AnyOf(cancel)
         return await apart(
             lambda: self.login(
@@ -100,6 +105,8 @@ class SigningIn:
         )
 
     def _ask_in_browser(self, person: Person, parameters: Mapping[str, str]) -> Token:
+        from .login.interactive import ANY_PORT, in_browser
+
         source, sign_in = self._for_people()
         request, answer = in_browser(
             lambda redirect_uri: self.begin_login(redirect_uri=redirect_uri, **parameters),
@@ -110,6 +117,8 @@ class SigningIn:
         return self.complete_login(request, answer)
 
     def _ask_on_device(self, grant: DeviceCode, person: Person, parameters: Mapping[str, str]) -> Token:
+        from .login.interactive import on_device
+
         source, sign_in = self._for_people()
         begun = run(lambda errand: sign_in.begin_on_device(grant, parameters, errand), source.errand())
 
@@ -174,6 +183,8 @@ class SigningIn:
     def _begun(
         self, user: str | UserOf | None, redirect_uri: str | None, parameters: Mapping[str, str]
     ) -> Callable[[Errand], AuthorizationRequest]:
+        from .login.receiver import is_loopback_redirect
+
         source, sign_in = self._for_people()
         redirect_uri = redirect_uri or sign_in.authorization_code().redirect_uri
         name, user_of = (None, user) if callable(user) else (user or source.key.user, None)
@@ -334,6 +345,8 @@ class SigningIn:
                 "signing in needs a TokenSource; the source of this auth object is one of your own"
             )
         if self._sign_in is None:
+            from .login.sign_in import SignIn
+
             with _making.here():
                 if self._sign_in is None:
                     people: People[Any] = People()
