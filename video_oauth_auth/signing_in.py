@@ -1,7 +1,7 @@
 """What an auth object can do for people: sign in and out, tell who they are, keep them apart.
 
 Each method exists twice, for threads and for event loops; both send the same errand to a worker. What is said to the
-server is in login/sign_in.py, how a person is reached in login/interactive.py; both are imported when somebody signs in.
+server is in login/sign_in.py, how a person is reached in login/interactive.py; both are imported when they are needed.
 """
 
 from __future__ import annotations
