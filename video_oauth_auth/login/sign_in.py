@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -112,9 +113,10 @@ class SignIn:
             )
         server = self._directory.current(errand.via, errand.budget)
         code = checked_answer(request, answer, server)
-        self._note_redeemed(request)
         errand.grant_type = grant.grant_type
-        token = self._exchange(code_parameters(grant, code, request.redirect_uri, request.code_verifier), errand)
+        form = code_parameters(grant, code, request.redirect_uri, request.code_verifier)
+        with self._once(request):
+            token = self._exchange(form, errand)
         return self._verified(token, errand, nonce=request.nonce if "openid" in (grant.scope or "").split() else None)
 
     # --- device code --------------------------------------------------------------------------------------------
@@ -209,8 +211,9 @@ class SignIn:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _note_redeemed(self, request: AuthorizationRequest) -> None:
-        """A reloaded callback page must not send the code twice: a server may then revoke what it gave for it."""
+    @contextmanager
+    def _once(self, request: AuthorizationRequest) -> Iterator[None]:
+        """Do not send a code twice, as a reloaded callback page would: a server may revoke what it gave for it."""
         digest = hashlib.sha256(request.state.encode()).digest()
         with self._lock.here():
             if digest in self._redeemed:
@@ -220,6 +223,12 @@ class SignIn:
             self._redeemed[digest] = None
             if len(self._redeemed) > REMEMBERED:
                 self._redeemed.popitem(last=False)
+        try:
+            yield
+        except TransportError as error:
+            if not error.sent:
+                self._redeemed.pop(digest, None)
+            raise
 
     def _exchange(self, parameters: Parameters, errand: Errand) -> Token:
         """Ask for a token with something that may be sent once only; tried again only while nothing has left."""
