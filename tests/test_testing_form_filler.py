@@ -74,7 +74,7 @@ def test_a_page_that_reads_the_fragment_is_told_it(server, tenant):
     FormFiller(NAME, PASSWORD).open(url(server, redirect_uri=f"{server.foreign_url}/callback{tenant}"))
     first, second = queries(server)
     assert "code" not in first
-    assert second.keys() == {*first, "code", "state", "iss"}
+    assert second.keys() == {"code", "state", "iss"}
 
 
 def test_it_works_in_the_background_until_it_is_joined(server):
@@ -162,9 +162,28 @@ def test_the_form_of_keycloak(server):
     assert request.form == {"username": NAME, "password": PASSWORD, "credentialId": "", "login": "Sign In"}
 
 
+def test_a_no_is_said_on_the_first_page_that_lets_one(server):
+    """Keycloak asks for the password first, and then whether a device may have access."""
+    code = '<form method="post" action="/code"><input id="device-user-code" name="device_user_code" type="text"></form>'
+    login = '<form method="post" action="/login"><input name="username"><input name="password" type="password">'
+    login += '<input name="login" type="submit" value="Sign In"></form>'
+    consent = '<form method="post" action="/consent"><input name="accept" type="submit" value="Yes">'
+    consent += '<input name="cancel" type="submit" value="No"></form>'
+    server.authorization_faults.add(page(code), path="/device")
+    server.metadata_faults.add(page(login), path="/code")
+    server.metadata_faults.add(page(consent), path="/login")
+    server.metadata_faults.add(html_page("Not signed in"), path="/consent")
+    FormFiller(NAME, PASSWORD, deny=True).approve_device(f"{server.url}/device", "ABCD-EFGH")
+    assert [request.form for request in server.requests[1:]] == [
+        {"device_user_code": "ABCD-EFGH"},
+        {"username": NAME, "password": PASSWORD, "login": "Sign In"},
+        {"cancel": "No"},
+    ]
+
+
 def test_a_form_that_is_sent_by_get_and_one_without_a_refusal(server):
     form = '<form action="/next?lost=1"><input type="email" name="user"></form>'
-    server.metadata_faults.add(redirect(307, f"{BACK}?code=c"), path="/next")
+    server.metadata_faults.add(redirect(307, f"{BACK}?code=c"), path="/next", times=2)
     server.authorization_faults.add(page(form), times=2)
     assert FormFiller(NAME, PASSWORD).authorize(url(server)).endswith("code=c")
     assert server.requests[-1].query == f"user={NAME}"

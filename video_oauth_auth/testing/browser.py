@@ -39,7 +39,7 @@ class FormFiller:
 
     Args:
         username, password: What is typed.
-        deny: Press the button that says no instead.
+        deny: Press the button that says no, on the first page that has one.
     """
 
     def __init__(self, username: str, password: str, *, deny: bool = False) -> None:
@@ -63,6 +63,7 @@ class FormFiller:
         Raises:
             ValueError: It has none.
             RuntimeError: The pages did not lead back there: say, the password is wrong.
+            LookupError: No page had a button that says no, and `deny` is set.
             OSError: A page did not come.
         """
         redirect_uri = parse_qs(urlsplit(url).query).get("redirect_uri", [""])[0]
@@ -88,7 +89,7 @@ class FormFiller:
         tab = _Tab()
         page = tab.request(back)
         if fragment and FRAGMENT_READER in page.text:
-            return tab.request(f"{back}{'&' if '?' in back else '?'}{fragment}")
+            return tab.request(f"{back.partition('?')[0]}?{fragment}")
         return page
 
     def open_in_background(self, url: str) -> bool:
@@ -130,6 +131,7 @@ class FormFiller:
 
         Raises:
             RuntimeError: The pages came to no end: say, the code or the password is wrong.
+            LookupError: No page had a button that says no, and `deny` is set.
             OSError: A page did not come.
 
         Returns:
@@ -150,21 +152,25 @@ class FormFiller:
         """Where the forms lead to: a page without one, or the redirect to this URI."""
         tab = _Tab()
         page = tab.request(url, back_to=back_to)
+        has_denied = False
         for _ in range(MOST_FORMS):
-            forms = forms_of(page.text)
-            if page.location or not forms:
-                return page
-            page = self._submit(tab, page, forms[0], back_to=back_to, user_code=user_code)
-        if page.location or not forms_of(page.text):
-            return page
-        raise RuntimeError(f"still a form after {MOST_FORMS} of them: are name and password right?")
+            form = _next_form(page)
+            if form is None:
+                break
+            deny = self._deny and form.can_be_denied
+            sent = form.filled(username=self._username, password=self._password, user_code=user_code, deny=deny)
+            has_denied = has_denied or deny
+            page = tab.submit(page, form, sent, back_to=back_to)
+        if _next_form(page):
+            raise RuntimeError(f"still a form after {MOST_FORMS} of them: are name and password right?")
+        if self._deny and not has_denied:
+            raise LookupError("no page had a button that says no")
+        return page
 
-    def _submit(self, tab: "_Tab", page: WebPage, form: Form, *, back_to: str | None, user_code: str | None) -> WebPage:
-        sent = form.filled(username=self._username, password=self._password, user_code=user_code, deny=self._deny)
-        action = urljoin(page.url, form.action)
-        if form.method == "post":
-            return tab.request(action, urlencode(sent), back_to=back_to)
-        return tab.request(urlsplit(action)._replace(query=urlencode(sent)).geturl(), back_to=back_to)
+
+def _next_form(page: WebPage) -> Form | None:
+    forms = [] if page.location else forms_of(page.text)
+    return forms[0] if forms else None
 
 
 class _Answers(HTTPErrorProcessor):
@@ -192,6 +198,13 @@ class _Tab:
                 return page
             url, form = page.location, form if page.status in SAME_METHOD else None
         raise RuntimeError(f"more than {MOST_REDIRECTS} redirects in a row")
+
+    def submit(self, page: WebPage, form: Form, sent: dict[str, str], *, back_to: str | None) -> WebPage:
+        """The page after this form of that page."""
+        action = urljoin(page.url, form.action)
+        if form.method == "post":
+            return self.request(action, urlencode(sent), back_to=back_to)
+        return self.request(urlsplit(action)._replace(query=urlencode(sent)).geturl(), back_to=back_to)
 
     def _exchange(self, url: str, form: str | None) -> WebPage:
         if urlsplit(url).scheme not in ("http", "https"):

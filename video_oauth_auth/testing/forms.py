@@ -42,16 +42,15 @@ class Form:
     fields: list[Field] = field(default_factory=list)
     buttons: list[Button] = field(default_factory=list)
 
-    def filled(self, *, username: str, password: str, user_code: str | None, deny: bool) -> dict[str, str]:
-        """What is sent when the person has filled it in and pressed a button.
+    @property
+    def can_be_denied(self) -> bool:
+        """Whether it has a button that says no."""
+        return any(button.says_no for button in self.buttons)
 
-        Raises:
-            LookupError: It has no button for no.
-        """
+    def filled(self, *, username: str, password: str, user_code: str | None, deny: bool) -> dict[str, str]:
+        """What is sent when the person has filled it in and pressed a button."""
         sent = {one.name: _typed(one, username=username, password=password, user_code=user_code) for one in self.fields}
         button = next((button for button in self.buttons if button.says_no == deny), None)
-        if deny and button is None:
-            raise LookupError("the form has no button that says no")
         if button and button.name:
             sent[button.name] = button.value
         return sent
@@ -66,7 +65,7 @@ def forms_of(page: str) -> list[Form]:
 
 
 def _typed(one: Field, *, username: str, password: str, user_code: str | None) -> str:
-    if one.name == "user_code":
+    if one.name.endswith("user_code"):  # Keycloak: device_user_code
         return one.value if user_code is None else user_code
     if one.kind in TEXT_KINDS:
         return username
