@@ -65,6 +65,8 @@ def _listening(address: str, port: int) -> socket.socket:
 
 
 def _explained(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE and port == 0:
+        return f"no port of {host} is free at the moment"
     if error.errno == errno.EADDRINUSE:
         return (
             f"port {port} of {host} is in use, perhaps by another sign-in. End the program that uses it or take "
