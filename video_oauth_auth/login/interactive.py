@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import select
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol
 
 from ..budget import now
@@ -16,7 +16,7 @@ from ..errors import ConfigurationError, LoginRequired, OAuthError, cleaned
 from ..origin import Origin
 from ..token import Token
 from .authorization import AuthorizationRequest, belongs_to
-from .browser import open_in_browser
+from .browser import checked_authorization_url, open_in_browser
 from .device import DeviceAuthorization, Pace
 from .receiver import LoopbackReceiver, is_loopback_redirect
 
@@ -59,6 +59,8 @@ class Person:
         cancel: ends the wait once it is set; None for nothing.
         notify: takes each line for the person; None for stderr, if there is one.
         user: whose sign-in it is, for errors.
+        causes: what may be the reason where nobody signs in.
+        reminder: what helps a person who sees nothing to sign in with.
     """
 
     open_browser: Opener | bool | None
@@ -66,11 +68,14 @@ class Person:
     cancel: Cancel | None
     notify: Callable[[str], object] | None
     user: str
+    causes: str = field(default="", init=False)
+    reminder: str = field(default="", init=False)
     _ends_at: float = field(default=0.0, init=False)
     _told_at: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        if isinstance(self.timeout, bool) or not isinstance(self.timeout, int | float) or not self.timeout > 0:
+        is_number = isinstance(self.timeout, int | float) and not isinstance(self.timeout, bool)
+        if not is_number or not 0 < self.timeout < math.inf:
             raise ConfigurationError(f"timeout= is a number of seconds above 0; not {self.timeout!r}")
         if self.open_browser is True or not (self.open_browser in (None, False) or callable(self.open_browser)):
             raise ConfigurationError("open_browser= takes a function that opens a URL, or False for none")
@@ -84,14 +89,12 @@ class Person:
         if self.notify is not None:
             self.notify(text)
         elif sys.stderr is not None:
-            sys.stderr.write(f"{text}\n")
-            sys.stderr.flush()
+            with suppress(OSError, ValueError):  # nobody reads it any more
+                sys.stderr.write(f"{text}\n")
+                sys.stderr.flush()
 
-    def still_waits(self, causes: str) -> None:
+    def still_waits(self) -> None:
         """Go on waiting, and say now and then how much time is left.
-
-        Args:
-            causes: what may be the reason if the time is over.
 
         Raises:
             LoginRequired: cancelled, or the time is over.
@@ -101,13 +104,13 @@ class Person:
         left = self._ends_at - now()
         if left <= 0:
             raise LoginRequired(
-                f"nobody signed in within {self.timeout:g} s. {causes}", reason="timed_out", user=self.user
+                f"nobody signed in within {self.timeout:g} s. {self.causes}", reason="timed_out", user=self.user
             )
         if now() - self._told_at >= TELL_EVERY:
             self._told_at = now()
-            self.tell(f"Still waiting for the sign-in; {int(left // 60)}:{int(left % 60):02} left.")
+            self.tell(f"Still waiting for the sign-in, {int(left // 60)}:{int(left % 60):02} left.{self.reminder}")
 
-    def pause(self, seconds: float, causes: str) -> None:
+    def pause(self, seconds: float) -> None:
         """Wait, as long as it makes sense to.
 
         Raises:
@@ -115,7 +118,7 @@ class Person:
         """
         until = now() + seconds
         while True:
-            self.still_waits(causes)
+            self.still_waits()
             if (left := until - now()) <= 0:
                 return
             time.sleep(min(left, LOOK))
@@ -144,61 +147,73 @@ def in_browser(
 
     Raises:
         LoginRequired: cancelled, or out of time.
-        ConfigurationError: the answer could not come back.
+        ConfigurationError: the answer could not come back, or the URL is none that may be opened.
     """
+    is_served = is_loopback_redirect(redirect_uri)
+    if not is_served and not _is_terminal():
+        raise ConfigurationError(
+            f"this program cannot serve redirect_uri={redirect_uri}, and there is no terminal to paste the answer "
+            f"into: use a redirect URI such as {ANY_PORT}, or begin_login() and complete_login()"
+        )
     with ExitStack() as stack:
-        receiver = stack.enter_context(LoopbackReceiver(redirect_uri)) if is_loopback_redirect(redirect_uri) else None
+        receiver = stack.enter_context(LoopbackReceiver(redirect_uri)) if is_served else None
         request = begin(receiver.redirect_uri if receiver else redirect_uri)
-        opened = person.open(request.url, insecure_origins)
+        url = checked_authorization_url(request.url, insecure_origins=insecure_origins)
+        person.causes = (
+            f"The page may have been closed, or the password was wrong, or redirect_uri={request.redirect_uri} is not "
+            f"registered for the client {request.client_id}"
+        )
+        person.still_waits()  # not cancelled meanwhile: no window opens for nobody
+        opened = person.open(url, insecure_origins)
         pastes = not (opened and receiver) and _is_terminal()
-        if receiver is None and not pastes:
-            raise ConfigurationError(
-                f"redirect_uri={request.redirect_uri} is no loopback address, so that the answer cannot come to this "
-                f"program, and there is no terminal to paste it into: use a redirect URI such as {ANY_PORT}, or "
-                f"begin_login() and complete_login()"
-            )
-        person.tell(_instruction(request, opened=opened, pastes=pastes))
+        if opened and not pastes:
+            person.tell(f"A browser window is open: sign in there, at {request.issuer}.")
+            person.reminder = f" If there is no window, sign in with a browser on this machine, at\n\n    {url}\n"
+        else:
+            person.tell(_instruction(url, request.redirect_uri, pastes=pastes))
         return request, _answer(request, receiver, person, pastes=pastes)
 
 
-def _instruction(request: AuthorizationRequest, *, opened: bool, pastes: bool) -> str:
-    if opened and not pastes:
-        return f"Sign in at {request.issuer}: a browser window is open for it."
-    told = f"Sign in with a browser at\n\n    {request.url}\n"
-    if pastes:
-        told += f"\nand paste here the address that it ends at ({request.redirect_uri}...): "
-    return told
+def _instruction(url: str, redirect_uri: str, *, pastes: bool) -> str:
+    if not pastes:
+        return f"Sign in with a browser on this machine, at\n\n    {url}\n\nIt comes back to {redirect_uri}."
+    return (
+        f"Sign in with any browser, at\n\n    {url}\n\n"
+        f"Then copy the address that it ends at ({redirect_uri}?...),\n"
+        f"even if the browser cannot show that page, and paste it here:"
+    )
 
 
 def _answer(request: AuthorizationRequest, receiver: LoopbackReceiver | None, person: Person, *, pastes: bool) -> str:
-    causes = (
-        f"The page may have been closed, or the password was wrong, or redirect_uri={request.redirect_uri} is not "
-        f"registered for the client {request.client_id}"
-    )
-    is_answer = partial(belongs_to, request)
     while True:
-        person.still_waits(causes)
+        person.still_waits()
         if receiver is None:
             time.sleep(LOOK)
-        elif (query := receiver.receive(lambda query: is_answer(f"?{query}"), LOOK)) is not None:
+        elif (query := receiver.receive(lambda query: belongs_to(request, f"?{query}"), LOOK)) is not None:
             return f"?{query}"
         if pastes and (line := _pasted()):
-            if is_answer(line):
+            if belongs_to(request, line):
                 return line
-            person.tell("That is not the answer to this sign-in. Paste the whole address:")
+            person.tell(f"That is not the answer to this sign-in. Paste all of the address, {request.redirect_uri}?...")
 
 
 def _is_terminal() -> bool:
-    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr))
+    """Tell whether a person can paste something; on Windows a program cannot look whether they have."""
+    try:
+        return sys.platform != "win32" and all(
+            stream is not None and stream.isatty() for stream in (sys.stdin, sys.stderr)
+        )
+    except ValueError:  # it has been closed
+        return False
 
 
 def _pasted() -> str:
     """Give the line that stands ready on the terminal, or nothing."""
     try:
         ready, _, _ = select.select([sys.stdin], [], [], 0)
-    except (OSError, ValueError):  # Windows: only sockets can be looked at
+        return sys.stdin.readline().strip() if ready else ""
+    except (OSError, ValueError):  # the terminal has gone, or what came is no text
         return ""
-    return sys.stdin.readline().strip() if ready else ""
 
 
 def on_device(
@@ -216,16 +231,14 @@ def on_device(
         LoginRequired: refused, cancelled, or out of time.
         OAuthError: the server said no.
     """
-    url = authorization.verification_uri_complete or authorization.verification_uri
+    person.causes = "The code was not entered, or the sign-in with it was not finished"
+    person.still_waits()  # not cancelled meanwhile
     if callable(person.open_browser):
-        person.open(url, insecure_origins)
-    person.tell(
-        f"Sign in with any device at\n\n    {cleaned(authorization.verification_uri)}\n\n"
-        f"with the code\n\n    {authorization.user_code}\n"
-    )
+        person.open(authorization.verification_uri_complete or authorization.verification_uri, insecure_origins)
+    person.tell(_device_instruction(authorization))
     pace = Pace(authorization.interval)
     while True:
-        person.pause(pace.pause, "Nobody typed the code, or the password was wrong")
+        person.pause(min(pace.pause, authorization.expires_at - now()))
         if now() >= authorization.expires_at:
             raise LoginRequired("nobody signed in before the code expired", reason="timed_out", user=person.user)
         failure: OAuthError
@@ -234,3 +247,13 @@ def on_device(
         except OAuthError as error:
             failure = error
         pace.after(failure, person.user)
+
+
+def _device_instruction(authorization: DeviceAuthorization) -> str:
+    told = (
+        f"Sign in with any device: open\n\n    {cleaned(authorization.verification_uri)}\n\n"
+        f"and enter the code\n\n    {authorization.user_code}\n"
+    )
+    if authorization.verification_uri_complete:
+        told += f"\nThe code is filled in already at {cleaned(authorization.verification_uri_complete)}"
+    return told
