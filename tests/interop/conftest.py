@@ -26,8 +26,19 @@ from .browser.landing import Landing, running_landing
 from .exchange import Exchange
 from .introspecting_api import IntrospectingApi, running_api
 from .keycloak import Keycloak, Realm, RealmSettings, running_keycloak
+from .keycloak.process import START_TIMEOUT
 from .oidc_provider import OidcProvider, RegisteredClient, running_oidc_provider
 from .video_manager_api import VideoManagerApi
+
+
+ONE_TEST = 120.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test that asks for Keycloak waits for its start, too."""
+    for item in items:
+        if "keycloak" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.timeout(START_TIMEOUT + ONE_TEST))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -16,7 +16,15 @@ PEOPLE = ("alice", "bob")
 # Any port and any path on loopback, after a sign-in as after a sign-out.
 REDIRECT_URIS = ("http://127.0.0.1/*",)
 # Keycloak writes down errors of each type too: `REFRESH_TOKEN_ERROR`.
-EVENTS = ("LOGIN", "CODE_TO_TOKEN", "REFRESH_TOKEN", "REVOKE_GRANT", "LOGOUT", "OAUTH2_DEVICE_CODE_TO_TOKEN")
+EVENTS = (
+    "LOGIN",
+    "CLIENT_LOGIN",
+    "CODE_TO_TOKEN",
+    "REFRESH_TOKEN",
+    "REVOKE_GRANT",
+    "LOGOUT",
+    "OAUTH2_DEVICE_CODE_TO_TOKEN",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,19 +57,32 @@ class RealmSettings:
             "eventsEnabled": True,
             "enabledEventTypes": [*EVENTS, *(f"{name}_ERROR" for name in EVENTS)],
             "clients": self._clients(),
-            "users": [_person(name, password) for name, password in self.passwords.items()],
+            "users": [self._person(name, password) for name, password in self.passwords.items()],
         }
 
     def _clients(self) -> list[dict[str, Any]]:
         pkce = {"pkce.code.challenge.method": "S256"}
         device_flow = {"oauth2.device.authorization.grant.enabled": "true"}
         return [
-            _client(WEB_APP, secret=self.web_app_secret, standardFlowEnabled=True),
+            _client(WEB_APP, secret=self.web_app_secret, standardFlowEnabled=True, serviceAccountsEnabled=True),
             _client(NATIVE_APP, standardFlowEnabled=True, attributes=pkce),
             _client(TELEVISION, attributes=device_flow),
             _client(ANONYMOUS, directAccessGrantsEnabled=True),
             _client(API, secret=self.api_secret),
         ]
+
+    def _person(self, name: str, password: str) -> dict[str, Any]:
+        """Somebody of whom no page asks anything but the password."""
+        return {
+            "username": name,
+            "enabled": True,
+            "email": f"{name}@example.com",
+            "emailVerified": True,
+            "firstName": name.capitalize(),
+            "lastName": "Example",
+            "credentials": [{"type": "password", "value": password, "temporary": False}],
+            "realmRoles": [f"default-roles-{self.name}"],  # with offline_access
+        }
 
 
 def _client(
@@ -85,16 +106,3 @@ def _client(
             }
         ],
     } | grants
-
-
-def _person(name: str, password: str) -> dict[str, Any]:
-    """Somebody of whom no page asks anything but the password."""
-    return {
-        "username": name,
-        "enabled": True,
-        "email": f"{name}@example.com",
-        "emailVerified": True,
-        "firstName": name.capitalize(),
-        "lastName": "Example",
-        "credentials": [{"type": "password", "value": password, "temporary": False}],
-    }
