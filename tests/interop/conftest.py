@@ -30,7 +30,6 @@ from .keycloak.process import START_TIMEOUT
 from .oidc_provider import OidcProvider, RegisteredClient, running_oidc_provider
 from .video_manager_api import VideoManagerApi
 
-
 ONE_TEST = 120.0
 
 
