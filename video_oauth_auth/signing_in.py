@@ -172,13 +172,17 @@ class SigningIn:
             ResponseError: the server said no.
             ConfigurationError: `pending` was begun for another server or client.
         """
-        return run(self._completed(pending, response, user), self._for_people()[0].errand())
+        job = self._completed(pending, response, user)
+        del pending, response  # an error must not keep the code in its frames
+        return run(job, self._for_people()[0].errand())
 
     async def acomplete_login(
         self, pending: AuthorizationRequest, response: Answer, *, user: UserOf | None = None
     ) -> Token:
         """Do the same as `complete_login` without blocking the event loop."""
-        return await arun(self._completed(pending, response, user), self._for_people()[0].errand())
+        job = self._completed(pending, response, user)
+        del pending, response
+        return await arun(job, self._for_people()[0].errand())
 
     def _begun(
         self, user: str | UserOf | None, redirect_uri: str | None, parameters: Mapping[str, str]

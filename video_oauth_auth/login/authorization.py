@@ -72,8 +72,8 @@ class AuthorizationRequest:
         """
         if not isinstance(members, Mapping) or set(members) != set(_MEMBERS):
             raise ConfigurationError("this is no sign-in that has begun: give what AuthorizationRequest.to_dict() gave")
-        wrong = [name for name in _MEMBERS if not isinstance(members[name], str)]
-        if wrong and (wrong != ["user"] or members["user"] is not None):
+        needed = [name for name in _MEMBERS if name != "user" or members[name] not in ("", None)]
+        if wrong := [name for name in needed if not isinstance(members[name], str) or not members[name]]:
             raise ConfigurationError(f"the sign-in that has begun is damaged: {', '.join(wrong)}")
         return cls(**members)
 
@@ -165,10 +165,10 @@ def checked_redirect(redirect_uri: str | None, insecure_origins: frozenset[Origi
     if not isinstance(redirect_uri, str) or not redirect_uri:
         raise ConfigurationError("a sign-in needs a redirect_uri=, the one that is registered for the client")
     scheme = redirect_uri.partition(":")[0].lower()
+    if has_any_port(redirect_uri):
+        raise ConfigurationError("redirect_uri has port 0: only login() finds a free port by itself")
     if scheme in ("http", "https"):
         checked_endpoint(redirect_uri, "redirect_uri", insecure_origins)
-        if has_any_port(redirect_uri):
-            raise ConfigurationError("redirect_uri has port 0: only login() finds a free port by itself")
     elif not re.fullmatch(r"[a-z][a-z0-9+.-]*:[!-~]+", redirect_uri) or scheme in _NO_APPLICATION:
         raise ConfigurationError(f"redirect_uri={cleaned(redirect_uri)!r} is no URI that a browser can come back to")
     return redirect_uri
@@ -218,7 +218,8 @@ def checked_answer(request: AuthorizationRequest, answer: Answer, server: Author
 
 
 def _has_state(request: AuthorizationRequest, parameters: Mapping[str, str]) -> bool:
-    return hmac.compare_digest(parameters.get("state", "").encode(), request.state.encode())
+    state = parameters.get("state", "")
+    return state != "" and hmac.compare_digest(state.encode(errors="replace"), request.state.encode())
 
 
 def _check_issuer(named: str | None, server: AuthorizationServer) -> None:
@@ -234,8 +235,13 @@ def _check_issuer(named: str | None, server: AuthorizationServer) -> None:
 
 
 def _refused(parameters: Mapping[str, str], request: AuthorizationRequest) -> OAuthError:
-    error = cleaned(parameters["error"], limit=100)
-    said = cleaned(parameters.get("error_description", ""))
+    def shown(name: str, limit: int = 300) -> str:
+        text = parameters.get(name, "")
+        for secret in (request.state, request.nonce, request.code_verifier):
+            text = text.replace(secret, "…")
+        return cleaned(text, limit=limit)
+
+    error, said = shown("error", 100), shown("error_description")
     told = f"{error}: {said}" if said else error
     if error == "access_denied":
         return LoginRequired(
@@ -247,7 +253,7 @@ def _refused(parameters: Mapping[str, str], request: AuthorizationRequest) -> OA
         f"{request.issuer} answered the authorization request with {told}",
         error=error,
         error_description=said or None,
-        error_uri=cleaned(parameters.get("error_uri", "")) or None,
+        error_uri=shown("error_uri") or None,
     )
 
 
@@ -277,7 +283,8 @@ def _pairs_of_mapping(answer: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         raise ConfigurationError(
             f"the answer to a sign-in is its callback URL or a mapping of its parameters, not {type(answer).__name__}"
         )
-    several = getattr(answer, "getlist", None)  # what web frameworks give may hold a name several times
+    # What web frameworks give may hold a name several times.
+    several = getattr(answer, "getlist", None) or getattr(answer, "getall", None)
     for name in answer:
         values = several(name) if callable(several) else answer[name]
         for value in values if isinstance(values, list | tuple) else [values]:

@@ -115,9 +115,10 @@ class SignIn:
         code = checked_answer(request, answer, server)
         errand.grant_type = grant.grant_type
         form = code_parameters(grant, code, request.redirect_uri, request.code_verifier)
-        with self._once(request):
+        with self._once(request, errand):
             token = self._exchange(form, errand)
-        return self._verified(token, errand, nonce=request.nonce if "openid" in (grant.scope or "").split() else None)
+        nonce = request.nonce if "openid" in (grant.scope or "").split() else None
+        return self._verified(token, grant, errand, nonce=nonce)
 
     # --- device code --------------------------------------------------------------------------------------------
 
@@ -142,7 +143,7 @@ class SignIn:
         """
         errand.grant_type = grant.grant_type
         token = self._asked(device_parameters(grant, authorization.device_code), errand)
-        return self._verified(token, errand, nonce=None)
+        return self._verified(token, grant, errand, nonce=None)
 
     # --- signing out --------------------------------------------------------------------------------------------
 
@@ -212,7 +213,7 @@ class SignIn:
     # --- inside -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _once(self, request: AuthorizationRequest) -> Iterator[None]:
+    def _once(self, request: AuthorizationRequest, errand: Errand) -> Iterator[None]:
         """Do not send a code twice, as a reloaded callback page would: a server may revoke what it gave for it."""
         digest = hashlib.sha256(request.state.encode()).digest()
         with self._lock.here():
@@ -225,8 +226,8 @@ class SignIn:
                 self._redeemed.popitem(last=False)
         try:
             yield
-        except TransportError as error:
-            if not error.sent:
+        except OAuthError as error:
+            if not getattr(error, "sent", errand.budget.sent):
                 self._redeemed.pop(digest, None)
             raise
 
@@ -247,7 +248,7 @@ class SignIn:
         request, response = self._calls.send("token_endpoint", parameters, errand)
         return read_token(response, request, issued_at=issued_at)
 
-    def _verified(self, token: Token, errand: Errand, *, nonce: str | None) -> Token:
+    def _verified(self, token: Token, grant: Grant, errand: Errand, *, nonce: str | None) -> Token:
         errand.budget.phase = "checking the ID token"
         claims = self._settings.id_tokens.claims(
             token,
@@ -257,10 +258,16 @@ class SignIn:
             budget=errand.budget,
             nonce=nonce,
         )
-        return token if claims is None else replace(token, claims=claims)
+        return replace(token, claims=claims, scope=token.scope or grant.scope)  # RFC 6749, section 5.1
 
     def _client_id(self) -> str:
-        return self._settings.client.client_id or ""
+        client = self._settings.client
+        if client.credentials is not None:
+            raise ConfigurationError(
+                "a sign-in needs a client id that stays: give the client client_id and client_secret=, which may be a "
+                "callable, instead of credentials="
+            )
+        return client.client_id or ""
 
 
 def _what_it_has(grant: Grant | None) -> str:
