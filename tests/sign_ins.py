@@ -1,0 +1,80 @@
+"""What the tests of sign-ins share: a server with two people, auth objects for it, and their browsers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import pytest
+import requests
+
+from video_oauth_auth import AuthorizationCode, AuthorizationRequest, OAuth2Auth, OAuthClient, Token, TokenSource
+from video_oauth_auth.testing import FormFiller, LoopbackServer, OAuthServer
+
+PEOPLE = {"ann": "an invented password", "bob": "another invented password"}
+LOOPBACK = "http://127.0.0.1:8765/callback"  # nobody listens there: browsers are asked where they would go
+WEB = "https://films.example/callback"
+
+
+def people_server(**settings: Any) -> OAuthServer:
+    """A server where Ann and Bob can sign in."""
+    return OAuthServer(users=PEOPLE, refresh_tokens=True, refresh_expires_in=3600, redirect_uris=(WEB,), **settings)
+
+
+@pytest.fixture
+def server() -> Iterator[OAuthServer]:
+    with people_server() as running:
+        yield running
+
+
+def auth_of(
+    server: LoopbackServer, *, redirect_uri: str | None = WEB, scope: str | None = "openid", **settings: Any
+) -> OAuth2Auth:
+    """An auth object for people at this server; `settings` are those of `TokenSource`, and `metadata`."""
+    metadata = settings.pop("metadata", server.authorization_server)
+    grant = settings.pop("grant", AuthorizationCode(redirect_uri, scope=scope))
+    client = settings.pop("client", None) or OAuthClient(server.client_id, server.client_secret)
+    return OAuth2Auth(TokenSource(metadata, client, grant, **settings), origins=[server.api_url])
+
+
+def callback(pending: AuthorizationRequest, name: str = "ann", *, deny: bool = False) -> str:
+    """The URL that the browser is sent back to, once somebody has signed in."""
+    return FormFiller(name, PEOPLE[name], deny=deny).authorize(pending.url)
+
+
+def sign_in(auth: OAuth2Auth, name: str = "ann", *, user: Any = None, **parameters: str) -> Token:
+    """A whole sign-in; as the user of the same name, if not told otherwise."""
+    pending = auth.begin_login(user=user or name, **parameters)
+    return auth.complete_login(pending, callback(pending, name))
+
+
+def asked(pending: AuthorizationRequest) -> dict[str, str]:
+    """The parameters of the authorization request; each stands there once."""
+    pairs = parse_qsl(urlsplit(pending.url).query, keep_blank_values=True, strict_parsing=True)
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
+
+
+def told(url: str) -> dict[str, str]:
+    """The parameters of a callback URL."""
+    parts = urlsplit(url)
+    return dict(parse_qsl(parts.query or parts.fragment, keep_blank_values=True, strict_parsing=True))
+
+
+def changed(url: str, **changes: str | None) -> str:
+    """A callback URL with other parameters; None leaves one out."""
+    parameters = {name: value for name, value in {**told(url), **changes}.items() if value is not None}
+    return f"{url.partition('?')[0]}?{urlencode(parameters)}"
+
+
+def whose(auth: OAuth2Auth, server: LoopbackServer) -> str:
+    """Whom the API takes a request with this auth object for."""
+    answer = requests.get(f"{server.api_url}/me", auth=auth, timeout=30)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["sub"])
+
+
+def codes_sent(server: LoopbackServer) -> list[str]:
+    """Each code that the token endpoint has received, as often as it did."""
+    return [call.form["code"] for call in server.token_calls if "code" in call.form]
