@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
 
 from .budget import Budget
 from .errors import OAuthError
 from .freshness import Held
 from .token import Token
 from .transport import Via
+from .waiting import Shared
 
 __all__ = ["Attempt", "Outcome"]
 
@@ -62,5 +62,4 @@ class Attempt:
         self.grant_type = ""
         self.saved = True
         self.adopted = False
-        self.outcome: Future[Outcome] = Future()
-        self.outcome.set_running_or_notify_cancel()
+        self.outcome: Shared[Outcome] = Shared()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotDone
 from typing import Generic, TypeVar
 
@@ -17,7 +16,7 @@ from . import workers
 from .budget import Budget
 from .errors import OAuthError, TransportError, unexpected
 from .transport import Via
-from .waiting import done_within
+from .waiting import Shared, done_within
 
 __all__ = ["Errand", "apart", "arun", "run"]
 
@@ -87,7 +86,7 @@ async def arun(job: Callable[[Errand], T], errand: Errand) -> T:
     return _given(future.result() if done else None, errand)
 
 
-def _begun(job: Callable[[Errand], T], errand: Errand) -> Future[_Result[T]]:
+def _begun(job: Callable[[Errand], T], errand: Errand) -> Shared[_Result[T]]:
     def in_time() -> T:
         with workers.finished_at_exit(errand.budget):
             return job(errand)
@@ -98,10 +97,9 @@ def _begun(job: Callable[[Errand], T], errand: Errand) -> Future[_Result[T]]:
     return future
 
 
-def _prepared(job: Callable[[], T]) -> tuple[Future[_Result[T]], Callable[[], None]]:
+def _prepared(job: Callable[[], T]) -> tuple[Shared[_Result[T]], Callable[[], None]]:
     """Give the future of a job, and what does it in the context of this moment."""
-    future: Future[_Result[T]] = Future()
-    future.set_running_or_notify_cancel()
+    future: Shared[_Result[T]] = Shared()
     context = contextvars.copy_context()
     return future, lambda: future.set_result(context.run(_Result, job))
 
