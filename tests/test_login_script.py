@@ -170,7 +170,7 @@ def test_further_parameters_go_to_the_login_page_and_ours_cannot_be_overridden(s
 )
 def test_what_the_library_sets_itself_is_no_further_parameter(server, name):
     with pytest.raises(ConfigurationError, match=name):
-        auth_at(server).login(open_browser=no_browser, **{name: "mine"})
+        auth_at(server).login(open_browser=lambda _: None, notify=[].append, timeout=0.5, **{name: "mine"})
 
 
 def test_with_a_store_in_memory_it_says_that_the_sign_in_ends_with_the_program(server):
