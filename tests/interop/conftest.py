@@ -7,9 +7,9 @@ Keycloak: `platform` is a realm with the lifetimes of movingimage, `short` one w
 the clients of `keycloak.realm` and the people `alice` and `bob`, and know no event when a test begins. `platform_api`
 and `short_api` are a VideoManager's API that asks them about every token.
 
-A person: `browser` is a Chromium of the test's own, which has never been anywhere; `sign_in` and `sign_out` in
-`browser.pages` do what a person does with the pages of both servers. `landing` is a page on loopback to which an
-authorization server can send the browser back.
+A person: `browser` is a Chromium of the test's own, which has never been anywhere; `sign_in`, `deny` and `sign_out` in
+`browser.pages` do what a person does with the pages of both servers, as `test_logins.opened_by` for a `login()`.
+`landing` is a page on loopback to which an authorization server can send the browser back.
 """
 
 import secrets

@@ -11,6 +11,7 @@ import httpx
 from video_oauth_auth import (
     AuthorizationServer,
     ClientCredentials,
+    Grant,
     OAuth2Auth,
     OAuthClient,
     Token,
@@ -50,7 +51,7 @@ class Exchange:
         self,
         server: AuthorizationServer | str,
         client: OAuthClient,
-        grant: ClientCredentials | None,
+        grant: Grant | None,
         *,
         token: Mapping[str, Any] | None = None,
         http_client: httpx.Client | None = None,

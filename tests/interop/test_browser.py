@@ -16,7 +16,7 @@ from .authorization import AuthorizationRequest, device_answer, unverified_heade
 from .browser.landing import Landing
 from .browser.pages import Refused, sign_in, sign_out
 from .keycloak import NATIVE_APP, TELEVISION, WEB_APP, Realm
-from .oidc_provider import OidcProvider, RegisteredClient
+from .oidc_provider import OidcProvider, RegisteredClient, native
 
 Register = Callable[..., RegisteredClient]
 
@@ -39,12 +39,6 @@ def at_oidc_provider(provider: OidcProvider, client: RegisteredClient, landing: 
         client_secret=client.client_secret,
         redirect_uri=landing.url,
     )
-
-
-def native(register: Register, **about: Any) -> RegisteredClient:
-    """A public client that takes answers on any port of loopback."""
-    public = {"client_secret": None, "token_endpoint_auth_method": "none", "application_type": "native"}
-    return register(**public | about)
 
 
 def device_endpoint(server: AuthorizationServer) -> str:

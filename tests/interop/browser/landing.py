@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 WAIT_TIMEOUT = 30.0
 PAGE = b"<!doctype html><title>Landed</title><p>You can close this page."
@@ -21,9 +21,13 @@ class Landing(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_address[1]}/callback"
         self.visits: queue.Queue[str] = queue.Queue()
 
+    def visited(self) -> str:
+        """The URL of the first visit that was not asked about yet; waits for it."""
+        return urljoin(self.url, self.visits.get(timeout=WAIT_TIMEOUT))
+
     def parameters(self) -> dict[str, str]:
-        """The query of the first visit that was not asked about yet; waits for it."""
-        return dict(parse_qsl(urlsplit(self.visits.get(timeout=WAIT_TIMEOUT)).query, strict_parsing=True))
+        """The query of that URL."""
+        return dict(parse_qsl(urlsplit(self.visited()).query, strict_parsing=True))
 
 
 class _Visit(BaseHTTPRequestHandler):

@@ -19,6 +19,7 @@ GO_ON = (
     "#kc-login, #kc-logout, button.login-submit, button[form='op.deviceInputForm'], "
     "button[autofocus][form='op.deviceConfirmForm'], button[name=logout]"
 )
+DENY = "#kc-cancel, button[name=abort], a[href$='/abort']"
 REFUSED = "[id^=input-error-], .pf-m-danger, #kc-error-message, p.red"  # empty where nothing is refused
 
 
@@ -34,7 +35,12 @@ def sign_in(browser: Chrome, url: str, username: str, password: str, *, user_cod
     Raises:
         Refused: the server does not take the name and the password, the code, or the request.
     """
-    _agree(browser, url, {USERNAME: username, PASSWORD: password, USER_CODE: user_code})
+    _answer(browser, url, {USERNAME: username, PASSWORD: password, USER_CODE: user_code})
+
+
+def deny(browser: Chrome, url: str, username: str, password: str) -> None:
+    """Opens the same, and says no on the first page that lets a person do so."""
+    _answer(browser, url, {USERNAME: username, PASSWORD: password}, denies=True)
 
 
 def sign_out(browser: Chrome, url: str) -> None:
@@ -43,15 +49,21 @@ def sign_out(browser: Chrome, url: str) -> None:
     Raises:
         Refused: the server does not take the request.
     """
-    _agree(browser, url, {})
+    _answer(browser, url, {})
 
 
-def _agree(browser: Chrome, url: str, answers: Mapping[str, str]) -> None:
+def forget_cookies(browser: Chrome) -> None:
+    """Leaves the browser to somebody else: no server knows it any more."""
+    browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+
+
+def _answer(browser: Chrome, url: str, answers: Mapping[str, str], *, denies: bool = False) -> None:
     browser.get(url)
     for _ in range(MOST_PAGES):
-        if no := "".join(element.text for element in browser.find_elements(By.CSS_SELECTOR, REFUSED)):
-            raise Refused(no)
-        button = _first(browser, GO_ON)
+        if said := "".join(element.text for element in browser.find_elements(By.CSS_SELECTOR, REFUSED)):
+            raise Refused(said)
+        no_button = _first(browser, DENY) if denies else None
+        button = no_button or _first(browser, GO_ON)
         if button is None:
             return
         for where, answer in answers.items():
@@ -60,6 +72,7 @@ def _agree(browser: Chrome, url: str, answers: Mapping[str, str]) -> None:
                 field.send_keys(answer)
         button.click()
         WebDriverWait(browser, PAGE_TIMEOUT).until(staleness_of(button))
+        denies = denies and no_button is None
     raise Refused(f"more than {MOST_PAGES} pages, the last is {browser.title!r}")
 
 

@@ -5,7 +5,7 @@ import json
 import selectors
 import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -48,6 +48,12 @@ class RegisteredClient:
     def metadata(self) -> dict[str, object]:
         given = {name: value for name, value in asdict(self).items() if value is not None}
         return given | {"grant_types": GRANT_TYPES}
+
+
+def native(register: Callable[..., RegisteredClient], **about: Any) -> RegisteredClient:
+    """Registers a public client that takes answers on any port of loopback."""
+    public = {"client_secret": None, "token_endpoint_auth_method": "none", "application_type": "native"}
+    return register(**public | about)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
