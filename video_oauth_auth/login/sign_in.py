@@ -16,7 +16,7 @@ from ..client_calls import ClientCalls
 from ..documents import endpoint_of
 from ..endpoints import Parameters, bearer_request, code_parameters, device_parameters, read_token, refusal
 from ..errands import Errand
-from ..errors import ConfigurationError, InvalidResponseError, OAuthError, TransportError
+from ..errors import ConfigurationError, InvalidResponseError, OAuthError, ResponseError, TransportError
 from ..grants import AuthorizationCode, DeviceCode, Grant, check_authorization_extra
 from ..settings import SourceSettings
 from ..token import Token
@@ -115,7 +115,7 @@ class SignIn:
         code = checked_answer(request, answer, server)
         errand.grant_type = grant.grant_type
         form = code_parameters(grant, code, request.redirect_uri, request.code_verifier)
-        with self._once(request, errand):
+        with self._once(request, errand), _told_what_was_asked(request):
             token = self._exchange(form, errand)
         nonce = request.nonce if "openid" in (grant.scope or "").split() else None
         return self._verified(token, grant, errand, nonce=nonce)
@@ -268,6 +268,18 @@ class SignIn:
                 "callable, instead of credentials="
             )
         return client.client_id or ""
+
+
+@contextmanager
+def _told_what_was_asked(request: AuthorizationRequest) -> Iterator[None]:
+    """Name what a server may have compared: few of them say more than `invalid_grant`."""
+    try:
+        yield
+    except ResponseError as error:
+        if error.error == "invalid_grant":
+            asked = f"The code was asked for with redirect_uri={request.redirect_uri} by the client {request.client_id}"
+            error.args = (f"{error}. {asked}",)
+        raise
 
 
 def _what_it_has(grant: Grant | None) -> str:
