@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -10,7 +11,7 @@ import pytest
 import requests
 
 from video_oauth_auth import AuthorizationCode, AuthorizationRequest, OAuth2Auth, OAuthClient, Token, TokenSource
-from video_oauth_auth.testing import FormFiller, LoopbackServer, OAuthServer
+from video_oauth_auth.testing import FormFiller, LoopbackServer, OAuthServer, with_members
 
 PEOPLE = {"ann": "an invented password", "bob": "another invented password"}
 LOOPBACK = "http://127.0.0.1:8765/callback"  # nobody listens there: browsers are asked where they would go
@@ -49,6 +50,12 @@ def sign_in(auth: OAuth2Auth, name: str = "ann", *, user: Any = None, **paramete
     return auth.complete_login(pending, callback(pending, name))
 
 
+def begun(auth: OAuth2Auth, name: str = "ann") -> tuple[AuthorizationRequest, str]:
+    """A sign-in that only has to be completed: what was begun, and its answer."""
+    pending = auth.begin_login(user=name)
+    return pending, callback(pending, name)
+
+
 def asked(pending: AuthorizationRequest) -> dict[str, str]:
     """The parameters of the authorization request; each stands there once."""
     pairs = parse_qsl(urlsplit(pending.url).query, keep_blank_values=True, strict_parsing=True)
@@ -78,3 +85,10 @@ def whose(auth: OAuth2Auth, server: LoopbackServer) -> str:
 def codes_sent(server: LoopbackServer) -> list[str]:
     """Each code that the token endpoint has received, as often as it did."""
     return [call.form["code"] for call in server.token_calls if "code" in call.form]
+
+
+def forged(server: LoopbackServer, **changes: Any) -> None:
+    """Let the next token answer have an ID token of Ann with other claims."""
+    moment = int(time.time())
+    claims = {"iss": server.issuer, "sub": "ann", "aud": server.client_id, "iat": moment, "exp": moment + 300}
+    server.token_faults.add(with_members(id_token=server.sign({**claims, **changes})))
