@@ -22,7 +22,16 @@ PROJECT = Path(__file__).parent.parent
 LAYERS: dict[str, set[str]] = {
     "values": {"errors", "token", "origin", "server", "assertion", "client", "grants", "events", "budget", "forks"},
     "a person's browser": {"login", "login.browser", "login.page", "login.port", "login.receiver"},
-    "messages and storage": {"endpoints", "stores", "stores.contract", "stores.encoding", "stores.memory"},
+    "messages and storage": {
+        "endpoints",
+        "stores",
+        "stores.contract",
+        "stores.encoding",
+        "stores.file",
+        "stores.folder",
+        "stores.lock_file",
+        "stores.memory",
+    },
     "threads, time and exchanges": {
         "documents",
         "freshness",

@@ -1,6 +1,21 @@
 """Where tokens outlive an object, and where processes meet."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from .contract import Entry, StoreKey, TokenStore
 from .memory import MemoryStore
 
-__all__ = ["Entry", "MemoryStore", "StoreKey", "TokenStore"]
+if TYPE_CHECKING:
+    from .file import FileStore
+
+__all__ = ["Entry", "FileStore", "MemoryStore", "StoreKey", "TokenStore"]
+
+# What needs an extra, and time to import: loaded when somebody asks for it.
+_LOADED_LATER = {"FileStore": "file"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LOADED_LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_LOADED_LATER[name]}", __name__), name)
