@@ -10,8 +10,16 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import pytest
 import requests
 
-from video_oauth_auth import AuthorizationCode, AuthorizationRequest, OAuth2Auth, OAuthClient, Token, TokenSource
-from video_oauth_auth.testing import FormFiller, LoopbackServer, OAuthServer, with_members
+from video_oauth_auth import (
+    AuthorizationCode,
+    AuthorizationRequest,
+    MovingimageAuth,
+    OAuth2Auth,
+    OAuthClient,
+    Token,
+    TokenSource,
+)
+from video_oauth_auth.testing import FormFiller, LoopbackServer, MovingimageServer, OAuthServer, with_members
 
 PEOPLE = {"ann": "an invented password", "bob": "another invented password"}
 LOOPBACK = "http://127.0.0.1:8765/callback"  # nobody listens there: browsers are asked where they would go
@@ -92,3 +100,15 @@ def forged(server: LoopbackServer, **changes: Any) -> None:
     moment = int(time.time())
     claims = {"iss": server.issuer, "sub": "ann", "aud": server.client_id, "iat": moment, "exp": moment + 300}
     server.token_faults.add(with_members(id_token=server.sign({**claims, **changes})))
+
+
+def movingimage_auth(server: MovingimageServer, **settings: Any) -> MovingimageAuth:
+    """An auth object for people at a server that speaks like movingimage."""
+    return MovingimageAuth(
+        server.client_id,
+        server.client_secret,
+        redirect_uri=LOOPBACK,
+        server=server.issuer,
+        origins=[server.api_url],
+        **settings,
+    )
