@@ -54,18 +54,19 @@ def read_device_authorization(
     if error is not None:
         raise error
     members = read_object(response, request.url)
-    complete = members.get("verification_uri_complete")
-    verification_uri = _text(members, "verification_uri", request.url)
     lifetime = number(members.get("expires_in")) or 0.0
     if lifetime <= 0:
         raise InvalidResponseError(f"{request.url} does not say how long its device code can be used (expires_in)")
     interval = number(members.get("interval"))
+    user_code = cleaned(_text(members, "user_code", request.url), limit=100)
+    if not user_code:
+        raise InvalidResponseError(f"{request.url} gave a user_code that cannot be typed")
     return DeviceAuthorization(
         device_code=_text(members, "device_code", request.url),
-        user_code=cleaned(_text(members, "user_code", request.url), limit=100),
-        verification_uri=usable(verification_uri, "verification_uri", request.url, insecure_origins),
-        verification_uri_complete=usable(complete, "verification_uri_complete", request.url, insecure_origins)
-        if isinstance(complete, str) and complete
+        user_code=user_code,
+        verification_uri=_page(members, "verification_uri", request.url, insecure_origins),
+        verification_uri_complete=_page(members, "verification_uri_complete", request.url, insecure_origins)
+        if members.get("verification_uri_complete")
         else None,
         expires_at=now() + min(lifetime, LONGEST_LIFE),
         interval=min(max(INTERVAL if interval is None else interval, SHORTEST), LONGEST),
@@ -77,6 +78,14 @@ def _text(members: Mapping[str, Any], name: str, url: str) -> str:
     if not isinstance(value, str) or not value:
         raise InvalidResponseError(f"{url} gave no {name} that is text (RFC 8628, section 3.2)")
     return value
+
+
+def _page(members: Mapping[str, Any], name: str, url: str, insecure_origins: frozenset[Origin]) -> str:
+    """Give the URL of a page that is safe to show and to open, and leads where it seems to lead."""
+    page = usable(_text(members, name, url), name, url, insecure_origins)
+    if not page.isascii():
+        raise InvalidResponseError(f"the {name} in {url} cannot be used: it holds characters beyond ASCII")
+    return page
 
 
 class Pace:

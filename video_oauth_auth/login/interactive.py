@@ -255,5 +255,5 @@ def _device_instruction(authorization: DeviceAuthorization) -> str:
         f"and enter the code\n\n    {authorization.user_code}\n"
     )
     if authorization.verification_uri_complete:
-        told += f"\nThe code is filled in already at {cleaned(authorization.verification_uri_complete)}"
+        told += f"\nor open\n\n    {cleaned(authorization.verification_uri_complete)}\n\nand compare the code.\n"
     return told
