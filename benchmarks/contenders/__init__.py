@@ -18,7 +18,6 @@ __all__ = [
     "Terms",
     "all_contenders",
     "find",
-    "others",
 ]
 
 # A library that is missing fails the run: a table without it would look like a table of all.
@@ -42,8 +41,3 @@ def all_contenders(*, peers: bool) -> tuple[Contender, ...]:
 def find(contenders: Iterable[Contender], package: str, client: Client) -> Contender:
     """Give the one that is meant."""
     return next(one for one in contenders if (one.package, one.client) == (package, client))
-
-
-def others(contenders: Iterable[Contender]) -> tuple[Contender, ...]:
-    """Give all that renew tokens: not the static header."""
-    return tuple(one for one in contenders if one.package != STATIC)
