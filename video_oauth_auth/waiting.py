@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["Shared", "done_within"]
 
@@ -64,6 +66,8 @@ def _end(waiter: asyncio.Future[None]) -> None:
 
 
 async def _wait_in_asyncio(future: Shared[Any], seconds: float) -> None:
+    import asyncio  # whoever waits here has it already; others need not pay for it
+
     loop = asyncio.get_running_loop()
     wake_up = future.wake_ups.get(loop)
     if wake_up is None:
