@@ -26,7 +26,6 @@ class Attempt:
         via: the library that makes its exchanges.
         held: what the source held when it began.
         reason: `first`, `stale`, `expired` or `rejected`.
-        publish: makes a token the one that the source gives out.
         caused_by_401: True if somebody waits because an API rejected the held token.
         waiters: how many callers wait for it. Where nobody waits, a lock that is taken ends it.
         grant_type: what was sent to the server, or empty where a stored token was enough.
@@ -36,13 +35,13 @@ class Attempt:
     """
 
     __slots__ = (
+        "_publish",
         "adopted",
         "budget",
         "caused_by_401",
         "grant_type",
         "held",
         "outcome",
-        "publish",
         "reason",
         "saved",
         "via",
@@ -50,16 +49,20 @@ class Attempt:
     )
 
     def __init__(
-        self, *, budget: Budget, via: Via, held: Held | None, reason: str, publish: Callable[[Held], None]
+        self, *, budget: Budget, via: Via, held: Held | None, reason: str, publish: Callable[[Attempt, Held], None]
     ) -> None:
         self.budget = budget
         self.via = via
         self.held = held
         self.reason = reason
-        self.publish = publish
+        self._publish = publish
         self.caused_by_401 = False
         self.waiters = 0
         self.grant_type = ""
         self.saved = True
         self.adopted = False
         self.outcome: Shared[Outcome] = Shared()
+
+    def publish(self, held: Held) -> None:
+        """Make a token the one that the source gives out."""
+        self._publish(self, held)

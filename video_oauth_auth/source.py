@@ -292,13 +292,14 @@ class TokenSource:
             self._end(attempt, outcome)
             _this_thread.renewing.discard(self)
 
-    def _publish(self, held: Held) -> None:
+    def _publish(self, attempt: Attempt, held: Held) -> None:
         with self._lock.here():
-            attempt = self._attempt
+            if self._attempt is not attempt:  # a sign-in, or set() or reset(), knows better
+                return
             self._attempt = None  # who is not content with this token has to start another attempt
             self._held = held
             self._inherited = False
-            if attempt is not None and attempt.caused_by_401 and attempt.grant_type:
+            if attempt.caused_by_401 and attempt.grant_type:
                 same = attempt.held is not None and attempt.held.token == held.token
                 self._rejections.renewed(held.token.access_token, same=same, moment=now())
 
@@ -386,6 +387,7 @@ class TokenSource:
 
     def _become(self, held: Held | None) -> None:
         with self._lock.here():
+            self._attempt = None
             self._rejections = Rejections()
             self.reporter.last_error = None
             self._held = held
