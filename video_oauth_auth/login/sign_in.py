@@ -66,10 +66,12 @@ class SignIn:
 
         Raises:
             ConfigurationError: the grant, the server or the redirect URI do not allow it.
+            StoreError: the store says that it could not keep what comes of it.
             TransportError, InvalidResponseError: discovery failed, or the authorization endpoint is no URL to open.
         """
         grant = self.authorization_code()
         redirect_uri = checked_redirect(redirect_uri or grant.redirect_uri, self._directory.insecure_origins)
+        self._check_store(errand)
         transport.warm_up(errand.via.library)
         server = self._directory.current(errand.via, errand.budget)
         endpoint = endpoint_of(server, "authorization_endpoint", self._directory.insecure_origins)
@@ -130,6 +132,7 @@ class SignIn:
             OAuthError: there is none, and why.
         """
         check_authorization_extra("a device authorization", parameters)
+        self._check_store(errand)
         form = {"scope": grant.scope or "", "resource": grant.resource, "audience": grant.audience or "", **parameters}
         request, response = self._calls.send("device_authorization_endpoint", form, errand)
         return read_device_authorization(response, request, self._directory.insecure_origins)
@@ -211,6 +214,13 @@ class SignIn:
         return checked_userinfo(response, endpoint, token.claims)
 
     # --- inside -------------------------------------------------------------------------------------------------
+
+    def _check_store(self, errand: Errand) -> None:
+        """Ask the store before the person is asked: one that encrypts may lack its key."""
+        check = getattr(self._settings.store, "check", None)
+        if callable(check):
+            errand.budget.phase = "checking the token store"
+            check()
 
     @contextmanager
     def _once(self, request: AuthorizationRequest, errand: Errand) -> Iterator[None]:
