@@ -133,7 +133,6 @@ def test_tokens_that_cannot_be_kept_serve_the_process_and_are_saved_later(server
     assert len(server.token_calls) == 1
 
 
-@pytest.mark.xfail(reason="the event of a sign-in always says saved=True")
 def test_the_event_of_a_sign_in_tells_that_its_tokens_could_not_be_saved(server):
     store, events = FaultyStore(), Events()
     store.fail("save", ForeignError())
