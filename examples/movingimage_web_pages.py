@@ -44,14 +44,16 @@ STYLE = """\
 body { margin: 0 auto; max-width: 44rem; padding: 1rem; background: var(--ground); color: var(--text);
   font: 1.0625rem/1.55 system-ui, sans-serif }
 header { display: flex; justify-content: flex-end; align-items: center; gap: .75rem; min-height: 2.75rem;
-  color: var(--soft) }
+  margin-bottom: .75rem; color: var(--soft) }
 header span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
 main { padding: 2rem; background: var(--card); border: 1px solid var(--edge); border-radius: .875rem }
 h1 { margin: 0 0 1rem; font-size: 1.5rem; line-height: 1.3; text-wrap: balance }
 p { margin: 0 0 1rem; overflow-wrap: anywhere }
 p:last-child { margin: 0 }
 ul { margin: 0; padding: 0; list-style: none }
-li { display: flex; justify-content: space-between; gap: 1rem; padding: .75rem 0; border-top: 1px solid var(--edge) }
+li { display: flex; justify-content: space-between; align-items: baseline; gap: 1rem; padding: .75rem 0;
+  border-top: 1px solid var(--edge) }
+li:last-child { padding-bottom: 0 }
 li span { overflow-wrap: anywhere }
 li small { flex: none; color: var(--soft) }
 .button, button { display: inline-block; padding: .5rem 1.25rem; border: 1px solid var(--accent); border-radius: .5rem;

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from video_oauth_auth import BrightcoveAuth, MovingimageAuth, OAuth2Auth, Token
+from video_oauth_auth.testing import FormFiller
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -50,6 +51,20 @@ def figures(module: Callable[[str], Any]) -> Any:
         crowd_token_calls=2,
         reuse_detected=0,
     )
+    sign_in = module("demo_parts.sign_in_figures").SignInFigures(
+        name="ann",
+        codes=1,
+        proofs=1,
+        listings=2,
+        whole=2,
+        refreshes=3,
+        refresh_tokens=3,
+        expiries=3,
+        revoked=2,
+        old_token_status=401,
+        requests_afterwards=0,
+        reuse_detected=0,
+    )
     return figures.Figures(
         clients=(client, replace(client, name="httpx")),
         films=10,
@@ -62,6 +77,7 @@ def figures(module: Callable[[str], Any]) -> Any:
         crowd_token_calls=1,
         tokens_elsewhere=0,
         session=session,
+        sign_in=sign_in,
         seconds=7.0,
     )
 
@@ -70,7 +86,12 @@ def test_the_demo_shows_expiry_revocation_and_uploads_and_succeeds() -> None:
     environment = {**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
     environment.pop("FORCE_COLOR", None)
     run = subprocess.run(
-        [sys.executable, EXAMPLES / "demo.py"], env=environment, capture_output=True, encoding="utf-8", timeout=60
+        [sys.executable, EXAMPLES / "demo.py"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
     )
     assert (run.returncode, run.stderr) == (0, "")
     lines = run.stdout.splitlines()
@@ -82,6 +103,8 @@ def test_the_demo_shows_expiry_revocation_and_uploads_and_succeeds() -> None:
     assert "  ✓ 0 refresh tokens seen twice by the server, which would end the session" in lines
     assert any("of 20 threads failed" in line and "✓ movingimage: 0 of" in line for line in lines)
     assert sum("holds requests of 20 threads, and revokes the token" in line for line in lines) == 2
+    assert any("has signed in: ann" in line for line in lines)
+    assert "  ✓ signed out: 2 tokens revoked, 401 to the old one, then LoginRequired" in lines
     assert any("↻ 307 → 200" in line for line in lines)  # an upload was replayed, and redirected to another origin
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in run.stdout  # no colours where nobody sees them
@@ -97,7 +120,7 @@ def test_a_terminal_that_cannot_show_all_characters_is_no_failure(
 ) -> None:
     demo, output = module("demo"), io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="ascii"))
-    monkeypatch.setattr(demo, "run", lambda board: figures)
+    monkeypatch.setattr(demo, "run", lambda board, in_browser: figures)
     assert demo.main() == 0
     sys.stdout.flush()
     assert b"  ? 0 of 40 requests failed" in output.getvalue()
@@ -194,6 +217,84 @@ def test_any_figure_of_the_session_that_is_off_is_a_complaint(
     assert len(list(module("demo_parts.figures").complaints(wrong))) == 1
 
 
+@pytest.mark.parametrize(
+    "off",
+    [
+        {"name": "bob"},
+        {"codes": 2, "proofs": 2},
+        {"proofs": 0},
+        {"whole": 1},
+        {"expiries": 0, "refreshes": 0, "refresh_tokens": 0},
+        {"refreshes": 4, "refresh_tokens": 4},
+        {"refresh_tokens": 2},
+        {"revoked": 1},
+        {"old_token_status": 200},
+        {"requests_afterwards": 1},
+        {"reuse_detected": 1},
+    ],
+    ids=str,
+)
+def test_any_figure_of_the_sign_in_that_is_off_is_a_complaint(
+    module: Callable[[str], Any], figures: Any, off: dict[str, object]
+) -> None:
+    wrong = replace(figures, sign_in=replace(figures.sign_in, **off))
+    assert len(list(module("demo_parts.figures").complaints(wrong))) == 1
+
+
+def opened_by(opener: Callable[[str], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be a browser; this opens it."""
+    monkeypatch.setattr("video_oauth_auth.login.browser.has_browser", lambda: True)
+    monkeypatch.setattr("webbrowser.open", lambda url, new: opener(url))
+
+
+def test_a_person_in_front_of_a_browser_is_told_what_to_type_and_signs_in(
+    module: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo, board, output = module("demo"), module("demo_parts.board"), io.StringIO()
+    filler = FormFiller("ann", "a password")
+    opened_by(filler.open_in_background, monkeypatch)
+    figures = demo.run_sign_in(board.Board(Console(file=output, width=200)), in_browser=True)
+    filler.join()
+    assert "sign in as  ann  with the password  a password" in output.getvalue()
+    assert "a program fills in the form" not in output.getvalue()
+    assert list(module("demo_parts.sign_in_figures").sign_in_complaints(figures)) == []
+
+
+def test_if_nobody_comes_the_demo_goes_on(module: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    demo, board, output = module("demo"), module("demo_parts.board"), io.StringIO()
+    opened_by(lambda url: True, monkeypatch)
+    monkeypatch.setattr(module("demo_parts.sign_in"), "TIME_LIMIT", 1.0)
+    figures = demo.run_sign_in(board.Board(Console(file=output, width=200)), in_browser=True)
+    assert "has not signed in (timed_out); a program fills in the form" in output.getvalue()
+    assert list(module("demo_parts.sign_in_figures").sign_in_complaints(figures)) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_terminal", "has_browser", "asks"),
+    [
+        ([], True, True, True),
+        (["--no-browser"], True, True, False),
+        ([], False, True, False),
+        ([], True, False, False),
+    ],
+)
+def test_a_window_opens_only_for_somebody_in_front_of_it(
+    module: Callable[[str], Any],
+    figures: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    is_terminal: bool,
+    has_browser: bool,
+    asks: bool,
+) -> None:
+    demo, asked = module("demo"), []
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: is_terminal))
+    monkeypatch.setattr(demo, "has_browser", lambda: has_browser)
+    monkeypatch.setattr(demo, "run", lambda board, in_browser: asked.append(in_browser) or figures)
+    assert demo.main(arguments) == 0
+    assert asked == [asks]
+
+
 def test_two_sources_with_the_same_refresh_token_are_seen_and_make_the_second_act_fail(
     module: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,7 +333,7 @@ def test_a_complaint_is_shown_and_is_the_exit_status(
     module: Callable[[str], Any], figures: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     demo = module("demo")
-    monkeypatch.setattr(demo, "run", lambda board: replace(figures, tokens_elsewhere=1))
+    monkeypatch.setattr(demo, "run", lambda board, in_browser: replace(figures, tokens_elsewhere=1))
     assert demo.main() == 1
     assert "1 requests carried a token to a foreign origin" in capsys.readouterr().out
 

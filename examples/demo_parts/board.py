@@ -15,7 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from video_oauth_auth.events import Event, RenewalFailed, TokenRenewed
+from video_oauth_auth.events import Event, LoginNeeded, RenewalFailed, TokenRenewed
 
 from .words import about_failure, about_renewal, steps_of, sum_of
 
@@ -90,13 +90,15 @@ class Board:
             if isinstance(event, TokenRenewed):
                 self.renewals.append(event)
                 self._show(f"token {len(self.renewals):<7} ", Text(about_renewal(event)), style="cyan")
-            elif isinstance(event, RenewalFailed):
+            elif isinstance(event, LoginNeeded):
+                self._show(f"{'token':<13} ", Text("there is none: somebody has to sign in"), style="cyan")
+            elif isinstance(event, RenewalFailed) and event.error != "LoginRequired":
                 self._show("token ", Text(about_failure(event)), style="red")
 
-    def tell(self, text: str) -> None:
-        """Show what the server does to the token."""
+    def tell(self, text: str, *, who: str = "server") -> None:
+        """Show what the server does to the token, or what a person does."""
         with self._lock:
-            self._show(f"{'server':<13} ", Text(text), style="magenta")
+            self._show(f"{who:<13} ", Text(text), style="magenta")
 
     def heading(self, text: str) -> None:
         """Begin a part."""

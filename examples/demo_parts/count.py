@@ -8,6 +8,7 @@ from .board import Board, Record
 from .figures import ClientFigures, Figures
 from .films import Film
 from .session_figures import SessionFigures
+from .sign_in_figures import SignInFigures
 
 CLIENTS = ("requests", "httpx", "httpx async", "httpx2", "httpx2 async")
 
@@ -21,6 +22,7 @@ def count(
     calls_before: int,
     renewals: int,
     session: SessionFigures,
+    sign_in: SignInFigures,
 ) -> Figures:
     """Count everything.
 
@@ -32,6 +34,7 @@ def count(
         calls_before: The number of token calls until then.
         renewals: How many of the renewals, the first ones, belong to these films.
         session: The figures of the second act.
+        sign_in: The figures of the third act.
     """
     by_name = {film.name: film for film in films}
     crowded = {film.name for film in films[len(films) - crowd :]}
@@ -49,6 +52,7 @@ def count(
         crowd_token_calls=len(server.token_calls) - calls_before,
         tokens_elsewhere=tokens_elsewhere(server),
         session=session,
+        sign_in=sign_in,
         seconds=board.seconds,
     )
 

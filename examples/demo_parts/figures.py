@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .session_figures import SessionFigures, session_complaints
+from .sign_in_figures import SignInFigures, sign_in_complaints
 
 EXPIRIES = 3
 REVOCATIONS = 2
@@ -44,7 +45,8 @@ class Figures:
         crowd_replays, crowd_token_calls: what that caused.
         tokens_elsewhere: requests with a token to any origin but the API.
         session: what happened in the second act.
-        seconds: how long both took.
+        sign_in: what happened in the third act.
+        seconds: how long all of them took.
     """
 
     clients: tuple[ClientFigures, ...]
@@ -58,6 +60,7 @@ class Figures:
     crowd_token_calls: int
     tokens_elsewhere: int
     session: SessionFigures
+    sign_in: SignInFigures
     seconds: float
 
     @property
@@ -73,6 +76,7 @@ def complaints(figures: Figures) -> Iterator[str]:
     yield from _about_films(figures)
     yield from _about_tokens(figures)
     yield from session_complaints(figures.session)
+    yield from sign_in_complaints(figures.sign_in)
 
 
 def _about_films(figures: Figures) -> Iterator[str]:

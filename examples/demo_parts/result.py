@@ -8,6 +8,7 @@ from rich.text import Text
 
 from .figures import ClientFigures, Figures
 from .session_figures import session_facts
+from .sign_in_figures import sign_in_facts
 
 
 def show_result(console: Console, figures: Figures, complaints: Sequence[str]) -> None:
@@ -50,4 +51,5 @@ def _facts(figures: Figures) -> list[str]:
         f"{total.intact} of {figures.films} films are in the storage byte for byte (SHA-256)",
         f"{figures.tokens_elsewhere} tokens seen by the storage, which is another origin",
         *session_facts(figures.session),
+        *sign_in_facts(figures.sign_in),
     ]

@@ -14,6 +14,7 @@ REASONS = {
     "stale": "fetched ahead of time",
     "expired": "fetched, the last one has expired",
     "rejected": "fetched after a 401",
+    "login": "fetched for the person",
 }
 
 
