@@ -122,9 +122,10 @@ class FileStore(_InDirectory):
 
     @_translated("read")
     def _read(self, key: StoreKey) -> Document | None:
+        name = f"{_file_name(key)}.json"
         try:
             with opened(self.path) as folder:
-                document = decoded(folder.read(f"{_file_name(key)}.json"))
+                document = decoded(folder.read(name))
         except FileNotFoundError:
             return None
         if document.key != key:

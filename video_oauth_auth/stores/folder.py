@@ -171,11 +171,13 @@ class Folder:
 
     def _write_new(self, name: str, data: bytes) -> None:
         descriptor = self.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        with os.fdopen(descriptor, "wb", buffering=0) as file:
+        try:
             rest = memoryview(data)
             while rest:
-                rest = rest[file.write(rest) :]
+                rest = rest[os.write(descriptor, rest) :]
             _sync_file(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _make(path: Path) -> None:
