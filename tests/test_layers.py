@@ -31,6 +31,8 @@ LAYERS: dict[str, set[str]] = {
         "stores.folder",
         "stores.lock_file",
         "stores.memory",
+        "stores.redis",
+        "stores.redis_connection",
     },
     "threads, time and exchanges": {
         "documents",

@@ -8,11 +8,12 @@ from .memory import MemoryStore
 
 if TYPE_CHECKING:
     from .file import FileStore
+    from .redis import RedisStore
 
-__all__ = ["Entry", "FileStore", "MemoryStore", "StoreKey", "TokenStore"]
+__all__ = ["Entry", "FileStore", "MemoryStore", "RedisStore", "StoreKey", "TokenStore"]
 
 # What needs an extra, and time to import: loaded when somebody asks for it.
-_LOADED_LATER = {"FileStore": "file"}
+_LOADED_LATER = {"FileStore": "file", "RedisStore": "redis"}
 
 
 def __getattr__(name: str) -> Any:
