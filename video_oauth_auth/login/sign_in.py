@@ -160,13 +160,17 @@ class SignIn:
         if server.revocation_endpoint is None:
             return False
         hint = server.issuer is not None  # IBM Video Streaming lists no such parameter
+        refused: OAuthError | None = None
         for kind in ("refresh_token", "access_token"):
             if text := getattr(token, kind):
                 form = {"token": text, "token_type_hint": kind if hint else ""}
                 request, response = self._calls.send("revocation_endpoint", form, errand)
                 error = refusal(response, request) if response.status != 200 else None
-                if error is not None:
+                if error is not None and not isinstance(error, ResponseError):
                     raise error
+                refused = error or refused  # it may take the other kind (RFC 7009, section 2.2.1)
+        if refused is not None:
+            raise refused
         return True
 
     def end_session_url(
