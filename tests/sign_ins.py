@@ -18,6 +18,7 @@ from video_oauth_auth import (
     OAuthClient,
     Token,
     TokenSource,
+    TokenStore,
 )
 from video_oauth_auth.testing import FormFiller, LoopbackServer, MovingimageServer, OAuthServer, with_members
 
@@ -62,6 +63,13 @@ def begun(auth: OAuth2Auth, name: str = "ann") -> tuple[AuthorizationRequest, st
     """A sign-in that only has to be completed: what was begun, and its answer."""
     pending = auth.begin_login(user=name)
     return pending, callback(pending, name)
+
+
+def signed_in(server: LoopbackServer, store: TokenStore | None = None, **settings: Any) -> OAuth2Auth:
+    """The object of Ann, who has signed in."""
+    auth = auth_of(server, store=store, **settings)
+    sign_in(auth)
+    return auth.for_user("ann")
 
 
 def asked(pending: AuthorizationRequest) -> dict[str, str]:
