@@ -7,13 +7,14 @@ from .contract import Entry, StoreKey, TokenStore
 from .memory import MemoryStore
 
 if TYPE_CHECKING:
+    from .encrypted import EncryptedStore
     from .file import FileStore
     from .redis import RedisStore
 
-__all__ = ["Entry", "FileStore", "MemoryStore", "RedisStore", "StoreKey", "TokenStore"]
+__all__ = ["EncryptedStore", "Entry", "FileStore", "MemoryStore", "RedisStore", "StoreKey", "TokenStore"]
 
 # What needs an extra, and time to import: loaded when somebody asks for it.
-_LOADED_LATER = {"FileStore": "file", "RedisStore": "redis"}
+_LOADED_LATER = {"EncryptedStore": "encrypted", "FileStore": "file", "RedisStore": "redis"}
 
 
 def __getattr__(name: str) -> Any:
