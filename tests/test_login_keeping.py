@@ -7,7 +7,10 @@ import threading
 import time
 from dataclasses import replace
 
+import httpx
+import httpx2
 import pytest
+import requests
 import trio
 
 from video_oauth_auth import (
@@ -170,3 +173,70 @@ def test_many_people_sign_in_at_once_in_threads(server):
     found = dict(in_threads(len(begun_by), complete))
     assert found == {user: name for user, (name, _, _) in begun_by.items()}
     assert auth.users() == sorted(begun_by)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_sign_in_outlives_a_renewal_that_was_under_way(server, clock, when):
+    """The newest sign-in is what stays, in memory and in the store."""
+    store = MemoryStore()
+    auth = auth_of(server, store=store)
+    sign_in(auth)
+    ann = auth.for_user("ann")
+    clock.advance(301)
+    server.token_faults.add(Hold(when=when))
+    pending, back = begun(auth)
+
+    async def main():
+        waiting = asyncio.create_task(ann.source.aget_token())
+        await asyncio.to_thread(server.wait_for, lambda: server.held == 1)
+        completing = asyncio.create_task(auth.acomplete_login(pending, back))
+        await asyncio.to_thread(server.wait_for, lambda: len(codes_sent(server)) == 2)
+        server.release()
+        await waiting
+        return await completing
+
+    token = asyncio.run(main())
+    settle()
+    assert ann.source.peek() == store.load(ann.source.key) == token
+    assert whose(ann, server) == "ann"
+    clock.advance(301)
+    assert whose(ann, server) == "ann"
+    assert [call.form.get("refresh_token") for call in server.token_calls][-1] == token.refresh_token
+
+
+def test_of_two_sign_ins_of_one_person_at_once_one_stays(server, clock):
+    store = MemoryStore()
+    auth = auth_of(server, store=store)
+    both = iter([begun(auth), begun(auth)])
+    lock = threading.Lock()
+
+    def complete():
+        with lock:
+            pending, back = next(both)
+        return auth.complete_login(pending, back)
+
+    server.token_faults.add(Hold(until=2))
+    tokens = in_threads(2, complete)
+    ann = auth.for_user("ann")
+    assert store.load(ann.source.key) in tokens
+    assert ann.source.peek() in tokens
+    clock.advance(301)
+    assert whose(ann, server) == "ann"
+    assert server.reuse_detected == 0
+
+
+@pytest.mark.parametrize("make", [requests.Session, httpx.Client, httpx2.Client], ids=["requests", "httpx", "httpx2"])
+def test_the_given_client_lends_its_transports_and_nothing_else(server, make):
+    with make() as given:
+        given.headers["X-Tenant"] = "films"
+        given.cookies.set("visited", "yes")
+        auth = auth_of(server, http_client=given, metadata=server.issuer)
+        sign_in(auth)
+        ann = auth.for_user("ann")
+        assert ann.userinfo()["sub"] == "ann"
+        assert ann.logout() is True
+    ours = [request for request in server.requests if request.role != "authorization"]
+    assert {request.role for request in ours} == {"metadata", "token", "api", "revocation"}
+    for request in ours:
+        assert request.header("X-Tenant") is None
+        assert request.header("Cookie") is None

@@ -219,6 +219,16 @@ def test_where_the_server_cannot_be_told_the_tokens_are_forgotten_here_all_the_s
     check_signed_out(ann, server, store)
 
 
+def test_a_server_that_repeats_the_token_does_not_bring_it_into_the_log(server, caplog):
+    ann = signed_in(server)
+    token = ann.source.peek()
+    for text in (token.refresh_token, token.access_token):
+        server.revocation_faults.add(json_answer(400, {"error": "invalid_request", "error_description": f"not {text}"}))
+    assert ann.logout() is False
+    assert "could not be told" in caplog.text
+    assert [secret[:4] for secret in server.secrets() if secret in caplog.text] == []
+
+
 def test_where_the_server_is_gone_the_tokens_are_forgotten_here_all_the_same(server, store, caplog):
     ann = signed_in(server, store)
     server.stop()
