@@ -44,7 +44,9 @@ IN_DOCS = [(name, number) for name in DOCUMENTS if name not in PAGES for number 
 
 
 @pytest.fixture
-def hosts(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    for name in ("HOME", "LOCALAPPDATA", "XDG_STATE_HOME"):  # where FileStore keeps tokens
+        monkeypatch.setenv(name, str(tmp_path / "home"))
     with world() as made:
         for name, value in made.environment().items():
             monkeypatch.setenv(name, value)
