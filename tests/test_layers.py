@@ -54,6 +54,7 @@ LAYERS: dict[str, set[str]] = {
         "login.device",
         "login.interactive",
         "login.people",
+        "login.redeemed",
         "login.sign_in",
         "signing_in",
     },

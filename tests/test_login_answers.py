@@ -178,6 +178,8 @@ FORGED = {
     "a denial of no issuer": lambda url: changed(url, iss=None, code=None, error="access_denied"),
     "a code twice": lambda url: f"{url}&code=x",
     "the same code twice": lambda url: f"{url}&code={told(url)['code']}",
+    "a code twice in other letters": lambda url: f"{url}&%63ode=x",
+    "a code twice as a path": lambda url: f"{url}&/code=x",
     "a state twice": lambda url: f"{url}&state=x",
     "an issuer twice": lambda url: f"{url}&iss=https%3A%2F%2Fevil.example",
     "anything twice": lambda url: f"{url}&x=1&x=1",

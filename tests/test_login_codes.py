@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import OrderedDict
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,11 +12,13 @@ from video_oauth_auth import (
     AuthorizationRequest,
     ConfigurationError,
     InvalidResponseError,
+    MemoryStore,
     OAuthClient,
     OAuthError,
     ResponseError,
     TransportError,
 )
+from video_oauth_auth.login import redeemed
 from video_oauth_auth.login import sign_in as sign_in_module
 from video_oauth_auth.testing import Answer, Drop, Hold, html_page, json_answer, unavailable
 
@@ -40,6 +43,29 @@ def test_a_reloaded_callback_page_sends_no_code_and_what_the_first_gave_stays(se
     assert len(codes_sent(server)) == 1
     assert auth.for_user("ann").source.get_token() == token
     assert whose(auth.for_user("ann"), server) == "ann"
+
+
+def test_an_application_that_makes_an_object_for_each_request_sends_the_code_once_too(server):
+    store = MemoryStore()
+    pending, back = begun(auth_of(server, store=store))
+    token = auth_of(server, store=store).complete_login(pending, back)
+    with pytest.raises(InvalidResponseError, match="used already"):
+        auth_of(server, store=store).complete_login(pending, back)
+    assert auth_of(server, store=store).for_user("ann").source.get_token() == token
+    assert whose(auth_of(server, store=store).for_user("ann"), server) == "ann"
+
+
+def test_what_has_been_redeemed_does_not_pile_up(server, monkeypatch):
+    monkeypatch.setattr(redeemed, "REMEMBERED", 3)
+    monkeypatch.setattr(redeemed, "_redeemed", OrderedDict())
+    auth = auth_of(server)
+    for _ in range(6):
+        sign_in(auth)
+    pending, back = begun(auth)
+    auth.complete_login(pending, back)
+    assert len(redeemed._redeemed) == 3
+    with pytest.raises(InvalidResponseError, match="used already"):
+        auth.complete_login(pending, back)
 
 
 def test_another_code_for_the_same_sign_in_is_not_sent_either(server):

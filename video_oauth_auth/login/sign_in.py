@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
-from .. import forks, transport
+from .. import transport
 from ..client_calls import ClientCalls
 from ..documents import endpoint_of
 from ..endpoints import Parameters, bearer_request, code_parameters, device_parameters, read_token, refusal
 from ..errands import Errand
-from ..errors import ConfigurationError, InvalidResponseError, OAuthError, ResponseError, TransportError
+from ..errors import ConfigurationError, OAuthError, ResponseError, TransportError
 from ..grants import AuthorizationCode, DeviceCode, Grant, check_authorization_extra
 from ..settings import SourceSettings
 from ..token import Token
@@ -30,10 +28,10 @@ from .authorization import (
 )
 from .device import DeviceAuthorization, read_device_authorization
 from .id_token import checked_userinfo
+from .redeemed import once
 
 __all__ = ["SignIn"]
 
-REMEMBERED = 1000  # answers that have been redeemed
 TRIES, PAUSE = 3, 0.25  # to connect, while nothing has been sent; seconds in between
 
 
@@ -48,8 +46,6 @@ class SignIn:
         self._settings = settings
         self._directory = settings.directory
         self._calls = ClientCalls(settings.directory, settings.client)
-        self._lock = forks.ForkSafeLock()  # guards what has been redeemed
-        self._redeemed: OrderedDict[bytes, None] = OrderedDict()
 
     # --- authorization code -------------------------------------------------------------------------------------
 
@@ -117,7 +113,7 @@ class SignIn:
         code = checked_answer(request, answer, server)
         errand.grant_type = grant.grant_type
         form = code_parameters(grant, code, request.redirect_uri, request.code_verifier)
-        with self._once(request, errand), _told_what_was_asked(request):
+        with once(request, errand), _told_what_was_asked(request):
             token = self._exchange(form, errand)
         nonce = request.nonce if "openid" in (grant.scope or "").split() else None
         return self._verified(token, grant, errand, nonce=nonce)
@@ -226,25 +222,6 @@ class SignIn:
             errand.budget.phase = "checking the token store"
             check()
 
-    @contextmanager
-    def _once(self, request: AuthorizationRequest, errand: Errand) -> Iterator[None]:
-        """Do not send a code twice, as a reloaded callback page would: a server may revoke what it gave for it."""
-        digest = hashlib.sha256(request.state.encode()).digest()
-        with self._lock.here():
-            if digest in self._redeemed:
-                raise InvalidResponseError(
-                    "this answer to a sign-in has been used already; a code is sent once. What came of it is kept"
-                )
-            self._redeemed[digest] = None
-            if len(self._redeemed) > REMEMBERED:
-                self._redeemed.popitem(last=False)
-        try:
-            yield
-        except OAuthError as error:
-            if not getattr(error, "sent", errand.budget.sent):
-                self._redeemed.pop(digest, None)
-            raise
-
     def _exchange(self, parameters: Parameters, errand: Errand) -> Token:
         """Ask for a token with something that may be sent once only; tried again only while nothing has left."""
         tries = 1
@@ -292,7 +269,7 @@ def _told_what_was_asked(request: AuthorizationRequest) -> Iterator[None]:
     except ResponseError as error:
         if error.error == "invalid_grant":
             asked = f"The code was asked for with redirect_uri={request.redirect_uri} by the client {request.client_id}"
-            error.args = (f"{error}. {asked}",)
+            error.args = (f"{str(error).rstrip('.')}. {asked}",)
         raise
 
 
