@@ -7,6 +7,9 @@ Keycloak: `platform` is a realm with the lifetimes of movingimage, `short` one w
 the clients of `keycloak.realm` and the people `alice` and `bob`, and know no event when a test begins. `platform_api`
 and `short_api` are a VideoManager's API that asks them about every token.
 
+Redis: `redis_server` has entries of other tests; `own_redis` is the test's own, which may hang or end; `redis_cluster`
+is a node that has all slots of a cluster.
+
 A person: `browser` is a Chromium of the test's own, which has never been anywhere; `sign_in`, `deny` and `sign_out` in
 `browser.pages` do what a person does with the pages of both servers, as `test_logins.opened_by` for a `login()`.
 `landing` is a page on loopback to which an authorization server can send the browser back.
@@ -28,6 +31,7 @@ from .introspecting_api import IntrospectingApi, running_api
 from .keycloak import Keycloak, Realm, RealmSettings, running_keycloak
 from .keycloak.process import START_TIMEOUT
 from .oidc_provider import OidcProvider, RegisteredClient, running_oidc_provider
+from .redis import RedisServer, running_redis
 from .video_manager_api import VideoManagerApi
 
 ONE_TEST = 120.0
@@ -127,6 +131,25 @@ def platform(platform_api: VideoManagerApi) -> Realm:
 def short(short_api: VideoManagerApi) -> Realm:
     short_api.realm.forget_events()
     return short_api.realm
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with running_redis(tmp_path_factory.mktemp("redis"), cluster_enabled="yes") as server:
+        server.make_cluster()
+        yield server
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from .browser import install as browser
 from .keycloak import install as keycloak
 from .oidc_provider import install as oidc_provider
+from .redis import install as redis
 
 INSTALLERS: dict[str, Callable[[], str]] = {
     "oidc-provider": oidc_provider.install,
     "keycloak": keycloak.install,
+    "redis": redis.install,
     "browser": browser.install,
 }
 

@@ -3,9 +3,9 @@
 INTEROP_CACHE ?= $(CURDIR)/.interop
 export INTEROP_CACHE
 
-.PHONY: interop interop-oidc-provider interop-keycloak interop-browser
+.PHONY: interop interop-oidc-provider interop-keycloak interop-redis interop-browser
 
-interop: interop-oidc-provider interop-keycloak interop-browser
+interop: interop-oidc-provider interop-keycloak interop-redis interop-browser
 	$(PY) -m pytest tests/interop
 
 interop-oidc-provider: .venv/.installed
@@ -13,6 +13,9 @@ interop-oidc-provider: .venv/.installed
 
 interop-keycloak: .venv/.installed
 	$(PY) -m tests.interop.install keycloak
+
+interop-redis: .venv/.installed
+	$(PY) -m tests.interop.install redis
 
 interop-browser: .venv/.interop
 	$(PY) -m tests.interop.install browser

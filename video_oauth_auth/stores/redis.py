@@ -115,7 +115,7 @@ class RedisStore:
 
     @contextmanager
     def transaction(self, key: StoreKey, *, timeout: float) -> Iterator[_Entry]:
-        owner, born = secrets.token_hex(16), forks.generation()
+        owner = secrets.token_hex(16)
         try:
             entry = _Entry(self, key, owner, self._take(key, owner, timeout))
         except TimeoutError:
@@ -126,7 +126,8 @@ class RedisStore:
         try:
             yield entry
         finally:
-            if born == forks.generation():  # a forked child has a copy of this; the lease is its parent's
+            if entry.is_held:  # not in a forked child, which has a copy of it
+                entry.end()
                 self._free(key, owner)
 
     def entries(self) -> list[StoreKey]:
@@ -163,6 +164,15 @@ class RedisStore:
             self._connection.evaluate("unlocked", _FREE, [_name("lease", key)], owner)
 
     def _write(self, what: str, entry: _Entry, data: bytes, milliseconds: int | None) -> None:
+        """Have a token written, or deleted where there is no data.
+
+        Raises:
+            StoreError: it was not; also where the lease was lost and somebody else has written since.
+        """
+        if not entry.is_held:
+            raise StoreError(
+                "an entry was changed without its lock: the transaction has ended, or this process was forked inside it"
+            )
         key, stored = entry.key, entry.stored
         names = [_name("lease", key), _name("entry", key), PREFIX + "index", _name("aside", key)]
         aside = int(ASIDE * 1000) if stored.unreadable else ""
@@ -183,14 +193,26 @@ class _Entry:
         key: whose entry.
         owner: the random name of the holder.
         stored: what was there when the lease was taken.
+
+    Attributes:
+        is_held: False if the transaction has ended, or goes on in the process that this one was forked from.
     """
 
-    __slots__ = ("_store", "_token", "key", "owner", "stored")
+    __slots__ = ("_born", "_is_held", "_store", "_token", "key", "owner", "stored")
 
     def __init__(self, store: RedisStore, key: StoreKey, owner: str, stored: _Stored) -> None:
         self._store = store
         self._token = stored.token
+        self._born, self._is_held = forks.generation(), True
         self.key, self.owner, self.stored = key, owner, stored
+
+    @property
+    def is_held(self) -> bool:
+        return self._is_held and self._born == forks.generation()
+
+    def end(self) -> None:
+        """Let nothing be written any more."""
+        self._is_held = False
 
     @property
     def token(self) -> Token | None:

@@ -142,6 +142,8 @@ def _place(client: Any, library: ModuleType) -> str:
 
 
 def _reason(error: Exception) -> str:
+    if "can't run this command" in str(error):  # from inside a script, where it has no class of its own
+        return _WHY["NoPermissionError"]
     for kind in type(error).__mro__:
         if kind.__name__ in _WHY:
             return _WHY[kind.__name__]
