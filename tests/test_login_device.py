@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
@@ -424,6 +425,16 @@ def test_a_set_event_ends_the_wait(server, login):
     with pytest.raises(LoginRequired, match="cancelled") as caught:
         running.ends()
     assert caught.value.reason == "cancelled"
+
+
+def test_an_event_that_is_set_already_shows_and_opens_nothing(server, login):
+    cancel = threading.Event()
+    cancel.set()
+    opened: list[str] = []
+    running = login(auth_at(server), cancel=cancel, open_browser=opened.append)
+    with pytest.raises(LoginRequired, match="cancelled"):
+        running.ends()
+    assert (opened, running.lines) == ([], [])
 
 
 def test_a_cancelled_task_stops_asking(server):

@@ -39,6 +39,7 @@ from . import login_runs
 from .broken_stores import WorkingStore
 from .conftest import Client
 from .login_runs import FREE, NAME, PASSWORD, Run, Tab, auth_at, eventually, free_port, is_open, parameters
+from .test_login_receiver import with_ipv6
 
 Login = Callable[..., Run]
 NOT_YET = pytest.mark.xfail(reason="login() hands its parameters to begin_login(), which has arguments of these names")
@@ -354,6 +355,13 @@ def test_metadata_with_a_hostile_authorization_endpoint_open_nothing_and_show_no
     assert not is_open(port)
 
 
+@pytest.mark.parametrize("open_browser", [True, False])
+def test_a_url_is_opened_and_shown_in_a_form_that_no_shell_takes_for_something_else(server, login, open_browser):
+    server.metadata_faults.always(with_members(authorization_endpoint=f"{server.url}/$(id);'x'/%action?a=b&c=%s"))
+    running = login(auth_at(server), **({} if open_browser else {"open_browser": False}))
+    assert running.url().startswith(f"{server.url}/%24%28id%29%3B%27x%27/%ACtion?a=b&c=%25s&response_type=code&")
+
+
 def test_where_nobody_can_sign_in_it_says_so(server):
     server.metadata_faults.always(with_members(authorization_endpoint=None))
     with pytest.raises(ConfigurationError, match=f"{server.issuer} names no authorization_endpoint"):
@@ -420,6 +428,13 @@ def test_a_free_port_is_taken_with_any_path_and_spelling(server, redirect_uri):
     assert (parts.scheme, parts.hostname, parts.path) == (expected.scheme, expected.hostname, expected.path)
     assert parts.port
     assert server.token_calls[-1].form["redirect_uri"] == used
+
+
+@with_ipv6
+def test_the_other_loopback_address_does_as_well(server):
+    tab = Tab()
+    assert auth_at(server, "http://[::1]:0/callback").login(open_browser=tab, notify=[].append).claims["sub"] == NAME
+    assert parameters(tab.urls[0])["redirect_uri"].startswith("http://[::1]:")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -244,10 +244,11 @@ def test_the_url_that_was_shown_is_not_the_answer(terminal):
     shell.shows("signed in: ann")
 
 
-def test_what_is_no_text_is_no_answer(terminal):
-    shell = terminal()
+@pytest.mark.parametrize("decoding", ["utf-8:strict", "utf-8:surrogateescape", "ascii:strict"])
+def test_what_is_no_text_is_no_answer(terminal, decoding):
+    shell = terminal(PYTHONIOENCODING=decoding)
     url = shell.url()
-    shell.sends(b"\xff\xfe\xfd\n")
+    shell.sends(b"http://127.0.0.1/?code=\xff&state=\xfe\xfd\n")
     shell.types(answer_to(url))
     shell.shows("signed in: ann")
 
