@@ -95,6 +95,29 @@ def test_ctrl_c_leaves_the_sign_in_to_go_on(server, interruptible, when):
     assert len(codes_sent(server)) == 1
 
 
+@pytest.mark.parametrize("kind", ["threads", "asyncio", "trio"])
+def test_whoever_asks_the_work_is_done_by_a_thread_of_the_library(server, kind):
+    seen = []
+
+    def user_of(token):
+        seen.append(threading.current_thread().name)
+        return token.claims["sub"]
+
+    auth = auth_of(server)
+    pending = auth.begin_login(user=user_of)
+    back = callback(pending)
+    match kind:
+        case "threads":
+            auth.complete_login(pending, back)
+        case "asyncio":
+            asyncio.run(auth.acomplete_login(pending, back))
+        case "trio":
+            trio.run(auth.acomplete_login, pending, back)
+    assert seen == ["video-oauth-auth-worker"]
+    settle()
+    assert engine.library_threads() == []
+
+
 def test_an_event_loop_goes_on_turning_meanwhile(server):
     auth = auth_of(server)
     pending, back = begun(auth)
