@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 from typing import TypeVar
@@ -79,10 +80,63 @@ class PlaintextKeyring(MemoryKeyring):
     """Is named like that of keyrings.alt, and writes for everybody to read."""
 
 
-class RenamedPlaintextKeyring(PlaintextKeyring):
-    """Is one all the same."""
+class AnotherKeyring(PlaintextKeyring):
+    """Is a kind of that, whatever its name."""
 
-    __qualname__ = __name__ = "Keyring"
+
+class PickyKeyring(MemoryKeyring):
+    """Keeps entries of services without blanks only, and does not say so."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        if " " not in service:
+            super().set_password(service, username, password)
+
+
+class SelfishKeyring(MemoryKeyring):
+    """The other way round."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        if " " in service:
+            super().set_password(service, username, password)
+
+
+class FullKeyring(MemoryKeyring):
+    """Has room for one entry."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        if self.secrets:
+            raise PasswordSetError("full")
+        super().set_password(service, username, password)
+
+
+class SharedKeyring(MemoryKeyring):
+    """Another process writes its present key right after ours.
+
+    Attributes:
+        other: the key of the other process.
+    """
+
+    other = "the-key-of-another-process-in-43-characters"
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        super().set_password(service, username, password)
+        if service == "video-oauth-auth":
+            self.secrets[service, username] = self.other
+
+
+class CrowdedKeyring(MemoryKeyring):
+    """Who asks it first gets the answer a little later, unless somebody else asks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._came = threading.Condition()
+
+    def get_password(self, service: str, username: str) -> str | None:
+        with self._came:
+            found = super().get_password(service, username)
+            self._came.notify_all()
+            self._came.wait_for(lambda: self.asked > 1, timeout=0.5)
+            return found
 
 
 class FolderKeyring(KeyringBackend):

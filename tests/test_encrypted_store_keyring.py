@@ -123,6 +123,16 @@ def test_a_program_that_runs_reads_what_another_saved_with_a_newer_key(ring, inn
     assert members(other.load(key)) == members(make_token("third"))
 
 
+def test_a_key_that_a_person_has_put_into_the_keyring_is_used_and_not_lost(ring, inner, key):
+    ring.secrets[PRESENT] = INVENTED_KEY
+    store = EncryptedStore(inner)
+    save(store, key, make_token())
+    assert members(EncryptedStore(inner, key=INVENTED_KEY).load(key)) == members(make_token())
+    store.rotate()
+    assert ring.secrets[PRESENT] != INVENTED_KEY
+    assert members(EncryptedStore(inner).load(key)) == members(make_token())
+
+
 def test_who_loses_the_present_key_loses_no_token(ring, inner, key):
     save(EncryptedStore(inner), key, make_token())
     del ring.secrets[PRESENT]
@@ -182,7 +192,7 @@ def refused(inner, key, match):
 
 @pytest.mark.parametrize(
     "backend",
-    [fail.Keyring, null.Keyring, keyrings.PlaintextKeyring, keyrings.RenamedPlaintextKeyring],
+    [fail.Keyring, null.Keyring, keyrings.PlaintextKeyring, keyrings.AnotherKeyring],
     ids=["fail", "null", "plain text", "a kind of plain text"],
 )
 def test_keyrings_that_keep_nothing_or_show_everything_are_refused(monkeypatch, inner, key, backend):
@@ -191,7 +201,10 @@ def test_keyrings_that_keep_nothing_or_show_everything_are_refused(monkeypatch, 
     assert not getattr(one, "secrets", None)
 
 
-@pytest.mark.parametrize("backend", [keyrings.ForgetfulKeyring, keyrings.CuttingKeyring])
+@pytest.mark.parametrize(
+    "backend",
+    [keyrings.ForgetfulKeyring, keyrings.CuttingKeyring, keyrings.PickyKeyring, keyrings.SelfishKeyring],
+)
 def test_a_keyring_that_silently_keeps_nothing_or_less_is_found_out(monkeypatch, inner, key, backend):
     use(monkeypatch, backend())
     with pytest.raises(StoreError, match=r"does not keep what it is given|holds no key"):
@@ -281,7 +294,8 @@ def test_in_a_chain_a_key_is_found_wherever_it_is(chain, inner, key):
 # --- at the same time ---------------------------------------------------------------------------------------------
 
 
-def test_threads_that_come_first_together_make_one_key(ring, inner):
+def test_threads_that_come_first_together_make_one_key(monkeypatch, inner):
+    ring = use(monkeypatch, keyrings.CrowdedKeyring())
     store, start = EncryptedStore(inner), threading.Barrier(20)
 
     def work(number):
@@ -292,6 +306,21 @@ def test_threads_that_come_first_together_make_one_key(ring, inner):
         list(pool.map(work, range(20)))
     assert len(set(ring.secrets.values())) == 1
     assert len(list(store.entries())) == 20
+
+
+def test_a_key_that_another_process_has_made_meanwhile_is_used(monkeypatch, inner, key):
+    use(monkeypatch, keyrings.SharedKeyring())
+    save(EncryptedStore(inner), key, make_token())
+    assert members(EncryptedStore(inner, key=keyrings.SharedKeyring.other).load(key)) == members(make_token())
+
+
+def test_nobody_gets_to_see_a_key_that_has_no_entry_of_its_own_yet(monkeypatch, inner):
+    """What was encrypted with it would be lost as soon as another process makes one too."""
+    ring = use(monkeypatch, keyrings.FullKeyring())
+    with pytest.raises(StoreError, match="PasswordSetError"):
+        EncryptedStore(inner).check()
+    assert ring.secrets
+    assert PRESENT not in ring.secrets
 
 
 FIRST_SAVE = """

@@ -27,6 +27,7 @@ WAYS_OUT = (
     "Either unlock or install a keyring (gnome-keyring or KWallet on Linux; macOS and Windows have one), or keep a key "
     "in a secret manager and give it: EncryptedStore(inner, key=...), made once by EncryptedStore.new_key()"
 )
+KEEPS_NOTHING = f"the keyring does not keep what it is given. {WAYS_OUT}"
 
 _NO_KEYRING = ("keyring.backends.fail.", "keyring.backends.null.")
 _CHAINER = "keyring.backends.chainer."
@@ -80,6 +81,8 @@ class KeyringKeys:
             StoreError: the keyring does not keep it.
         """
         with self._lock.here():
+            if (present := _read(SERVICE)) is not None:
+                _keep(present)  # it has none if a person has put it there
             self._use(_make())
 
     def _use(self, key: Key) -> Key:
@@ -94,12 +97,22 @@ def _service_of(key_id: str) -> str:
 def _make() -> Key:
     """Make the key that is used from now on; where another process has made one at the same time, use that."""
     key = Key.new()
-    for service in (_service_of(key.id), SERVICE):
-        _write(service, key)
+    _keep(key)
+    _write(SERVICE, key)
     present = _read(SERVICE)
-    if _read(_service_of(key.id)) != key or present is None:
-        raise StoreError(f"the keyring does not keep what it is given. {WAYS_OUT}")
+    if present is None:
+        raise StoreError(KEEPS_NOTHING)
     return present
+
+
+def _keep(key: Key) -> None:
+    """See to it that a key has its own entry."""
+    service = _service_of(key.id)
+    if _read(service) == key:
+        return
+    _write(service, key)
+    if _read(service) != key:
+        raise StoreError(KEEPS_NOTHING)
 
 
 def _read(service: str) -> Key | None:
