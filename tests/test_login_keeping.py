@@ -22,7 +22,7 @@ from video_oauth_auth.testing import Hold
 from . import engine, sign_ins
 from .engine import Events, in_threads, settle
 from .faulty_store import FaultyStore, ForeignError
-from .sign_ins import PEOPLE, auth_of, begun, codes_sent, sign_in, whose
+from .sign_ins import PEOPLE, auth_of, begun, callback, codes_sent, sign_in, whose
 
 clock, server = engine.clock, sign_ins.server
 
