@@ -46,7 +46,7 @@ TIMEOUT = 60  # seconds
 SESSION_LIFE = 8 * 3600.0  # seconds until somebody who has signed in has to do so again
 SIGN_IN_LIFE = 600.0  # seconds that somebody has to sign in
 MOST = 10_000  # sessions, and sign-ins that have begun
-ID_BYTES = 32
+ID_BYTES, ID_LENGTH = 32, 43
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -218,7 +218,8 @@ class Web:
         self._sessions.drop(lambda session: session.user == user)
 
     def _browser(self, request: Request) -> str:
-        return request.cookies.get(self._cookie, "")
+        value = request.cookies.get(self._cookie, "")
+        return value if len(value) == ID_LENGTH else ""  # nobody fills the memory with ids of their own
 
     def _remember(self, browser: str, response: Response) -> Response:
         # Lax: it comes along when the authorization server leads back here, and with no POST of another site.

@@ -198,11 +198,13 @@ def test_a_person_with_two_browsers_is_one_person(web: Web) -> None:
 
 
 def test_another_person_may_sign_in_with_the_same_browser(web: Web) -> None:
-    browser = web.browser("ann")
+    browser, with_the_old_id = web.browser("ann"), web.browser()
     browser.sign_in()
+    with_the_old_id.cookies.set("session", browser.id, domain="127.0.0.1", path="/")
     browser.name = "bob"
     browser.sign_in()
     assert browser.sees() == "bob"
+    assert with_the_old_id.sees() is None
 
 
 # Answers that are not the browser's own
@@ -244,6 +246,13 @@ def test_whoever_planted_a_session_id_does_not_get_in_with_it(web: Web) -> None:
     assert ann.sees() == "ann"
     assert ann.id != mallory.id
     assert mallory.sees() is None
+
+
+def test_an_id_that_the_application_cannot_have_made_is_replaced(web: Web) -> None:
+    browser = web.browser()
+    browser.cookies.set("session", "x" * 4000, domain="127.0.0.1", path="/")
+    browser.begin()
+    assert len(browser.id) == 43
 
 
 def test_a_callback_that_is_reloaded_sends_no_code_twice_and_signs_nobody_out(
