@@ -124,6 +124,24 @@ class SharedKeyring(MemoryKeyring):
             self.secrets[service, username] = self.other
 
 
+class PromptingKeyring(MemoryKeyring):
+    """Waits for a person.
+
+    Attributes:
+        prompted: set when the person is asked.
+        answered: to be set for the answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prompted, self.answered = threading.Event(), threading.Event()
+
+    def _ask(self) -> None:
+        self.prompted.set()
+        assert self.answered.wait(60)
+        super()._ask()
+
+
 class CrowdedKeyring(MemoryKeyring):
     """Who asks it first gets the answer a little later, unless somebody else asks."""
 

@@ -246,6 +246,21 @@ def test_no_key_comes_out_of_a_keyring_that_tells_what_it_could_not_write(monkey
     assert caught.value.__cause__ is caught.value.__context__ is None
 
 
+def test_a_prompt_that_nobody_answers_holds_one_thread_only(monkeypatch, inner, key):
+    ring = use(monkeypatch, keyrings.PromptingKeyring())
+    monkeypatch.setattr(keyring_keys, "PATIENCE", 0.1)
+    store = EncryptedStore(inner)
+    with ThreadPoolExecutor(1) as pool:
+        prompted = pool.submit(store.check)
+        assert ring.prompted.wait(30)
+        with pytest.raises(StoreError, match="has not answered yet; perhaps it shows a prompt"):
+            store.check()
+        ring.answered.set()
+        prompted.result(30)
+    store.check()
+    save(store, key, make_token())
+
+
 def test_a_keyring_that_was_unlocked_works_at_once(ring, inner, key):
     ring.lock()
     store = EncryptedStore(inner)

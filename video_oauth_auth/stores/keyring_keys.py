@@ -7,7 +7,8 @@ present one at the same time takes nothing away: each key that was ever used sta
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -23,6 +24,8 @@ Result = TypeVar("Result")
 SERVICE = "video-oauth-auth"
 USER_NAME = "store-key"
 
+PATIENCE = 20.0  # seconds to wait while another thread asks the keyring
+
 WAYS_OUT = (
     "Either unlock or install a keyring (gnome-keyring or KWallet on Linux; macOS and Windows have one), or keep a key "
     "in a secret manager and give it: EncryptedStore(inner, key=...), made once by EncryptedStore.new_key()"
@@ -36,7 +39,8 @@ _CHAINER = "keyring.backends.chainer."
 class KeyringKeys:
     """The keys of this user on this machine; each is asked for once, so that a keyring may be locked later.
 
-    Asking may block: some keyrings show a prompt and wait for the person.
+    Asking may block: some keyrings show a prompt and wait for the person. One thread waits for that as long as it takes,
+    others give up after a while: an unanswered prompt must not take all workers.
 
     Raises:
         ConfigurationError: the library keyring is not installed.
@@ -58,7 +62,7 @@ class KeyringKeys:
         Raises:
             StoreError: the keyring does not give or keep it.
         """
-        with self._lock.here():
+        with self._alone():
             return self._first or self._use(_read(SERVICE) or _make())
 
     def find(self, key_id: str) -> Key | None:
@@ -67,7 +71,7 @@ class KeyringKeys:
         Raises:
             StoreError: the keyring does not tell.
         """
-        with self._lock.here():
+        with self._alone():
             if self._first is None and (present := _read(SERVICE)) is not None:
                 self._use(present)
             if key_id not in self._known and (key := _read(_service_of(key_id))) is not None:
@@ -80,10 +84,20 @@ class KeyringKeys:
         Raises:
             StoreError: the keyring does not keep it.
         """
-        with self._lock.here():
+        with self._alone():
             if (present := _read(SERVICE)) is not None:
                 _keep(present)  # it has none if a person has put it there
             self._use(_make())
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        lock = self._lock.here()
+        if not lock.acquire(timeout=PATIENCE):
+            raise StoreError(f"the keyring has not answered yet; perhaps it shows a prompt at this machine. {WAYS_OUT}")
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _use(self, key: Key) -> Key:
         self._known[key.id] = self._first = key
