@@ -144,12 +144,13 @@ def _place(client: Any, library: ModuleType) -> str:
 def _reason(error: Exception) -> str:
     if "can't run this command" in str(error):  # from inside a script, where it has no class of its own
         return _WHY["NoPermissionError"]
-    for kind in type(error).__mro__:
-        if kind.__name__ in _WHY:
-            return _WHY[kind.__name__]
-    cause: BaseException | None = error
+    names = [kind.__name__ for kind in type(error).__mro__]
+    for name in names:
+        if name in _WHY:
+            return _WHY[name]
+    cause: BaseException | None = error if {"ConnectionError", "OSError"} & set(names) else None
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror  # in the words of the system, or of the TLS library
         cause = cause.__cause__ or cause.__context__
-    return type(error).__name__
+    return names[0]
