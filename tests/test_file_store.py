@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from video_oauth_auth import ConfigurationError, StoreError, StoreKey, Token
-from video_oauth_auth.stores import FileStore
+from video_oauth_auth.stores import FileStore, lock_file
 from video_oauth_auth.stores import folder as folders
 from video_oauth_auth.testing import StoreContract
 from video_oauth_auth.testing.store_contract import make_key, make_token, members
@@ -203,6 +203,16 @@ def test_a_lock_that_was_won_on_a_removed_file_does_not_count(store, key, monkey
         monkeypatch.undo()
         with pytest.raises(TimeoutError), FileStore(store.path).transaction(key, timeout=0):
             pass
+
+
+def test_a_lock_is_free_even_if_something_else_has_its_descriptor(store, key):
+    """C code that forks tells nobody; what it has inherited stays open."""
+    with store.transaction(key, timeout=0):
+        copies = [os.dup(descriptor) for descriptor in lock_file._descriptors]
+    with store.transaction(key, timeout=0):
+        pass
+    assert len(copies) == 1
+    os.close(*copies)
 
 
 def test_a_timeout_of_the_system_is_none_of_the_lock(store, key, monkeypatch):

@@ -35,7 +35,7 @@ DAMAGED = {
     "JSON of another program": b'{"access_token": "canary-of-another-program", "expires_in": 300}',
     "YAML": b"!!python/object/apply:os.mkdir [exploded]\n",
     "pickle": pickle.dumps(Bomb()),
-    "10 MB": b" " * 10_000_000 + WHOLE,
+    "10 MB": WHOLE + b" " * 10_000_000,
     "the entry of another key": encoded(make_key("bob"), make_token()),
 }
 NEWER = json.dumps({"format": 2, "tokens": ["of the future"]}).encode()

@@ -260,7 +260,10 @@ def test_a_child_of_the_holder_neither_frees_its_lock_nor_changes_its_entry(tmp_
                     assert "forked" in str(error)
                 else:
                     os._exit(1)
+            opened = [os.open(FOLDER, os.O_RDONLY) for _ in range(20)]  # among them the number that the lock had
     if not child:
+        for number in opened:
+            os.fstat(number)
         try:
             save(key_of("a"), token_of(2), timeout=0)
         except TimeoutError:
