@@ -251,11 +251,11 @@ def test_a_person_in_front_of_a_browser_is_told_what_to_type_and_signs_in(
     module: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     demo, board, output = module("demo"), module("demo_parts.board"), io.StringIO()
-    filler = FormFiller("ann", "a password")
+    filler = FormFiller("ann", "sesame")
     opened_by(filler.open_in_background, monkeypatch)
     figures = demo.run_sign_in(board.Board(Console(file=output, width=200)), in_browser=True)
     filler.join()
-    assert "sign in as  ann  with the password  a password" in output.getvalue()
+    assert "sign in as  ann  with the password  sesame" in output.getvalue()
     assert "a program fills in the form" not in output.getvalue()
     assert list(module("demo_parts.sign_in_figures").sign_in_complaints(figures)) == []
 

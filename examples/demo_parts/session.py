@@ -24,7 +24,7 @@ ANSWER = 0.08  # seconds that an answer of the API takes
 LONG_LIFE = 300.0  # as at movingimage
 CROWDS = 2  # more listings of each thread; their token is revoked while all threads wait for the same page
 HELD = "offset=20"  # that page
-USER, PASSWORD = "ann", "a password"
+USER, PASSWORD = "ann", "sesame"
 
 
 def fill(server: MovingimageServer) -> int:
