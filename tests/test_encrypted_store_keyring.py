@@ -341,6 +341,7 @@ def test_nobody_gets_to_see_a_key_that_has_no_entry_of_its_own_yet(monkeypatch, 
 FIRST_SAVE = """
     from video_oauth_auth.stores import EncryptedStore, StoreKey
 
+    say("has begun")
     store = EncryptedStore(FolderStore())
     for number in range(3):
         key = StoreKey(id=f"v1-{os.getpid()}-{number}", issuer="https://login.example.com", client_id="client")
@@ -368,7 +369,10 @@ def test_processes_that_make_the_first_key_at_the_same_time_lose_no_token(progra
     monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "tests.keyrings.FolderKeyring")
     monkeypatch.setenv("KEYRING_PROPERTY_FOLDER", str(folder))
     monkeypatch.setenv("KEYRING_PROPERTY_CROWD", "4")
-    running = [program(FIRST_SAVE) for _ in range(4)]
+    running = []
+    for _ in range(4):
+        running.append(program(FIRST_SAVE))
+        assert running[-1].said() == "has begun"  # the next one writes the same file
     saved = sorted(one.said() for one in running for _ in range(3))
     for one in running:
         one.end(30)

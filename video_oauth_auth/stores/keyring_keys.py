@@ -39,8 +39,8 @@ _CHAINER = "keyring.backends.chainer."
 class KeyringKeys:
     """The keys of this user on this machine; each is asked for once, so that a keyring may be locked later.
 
-    Asking may block: some keyrings show a prompt and wait for the person. One thread waits for that as long as it takes,
-    others give up after a while: an unanswered prompt must not take all workers.
+    Asking may block: some keyrings show a prompt and wait for the person. One thread waits for that as long as it
+    takes; others give up after a while: an unanswered prompt must not take all workers.
 
     Raises:
         ConfigurationError: the library keyring is not installed.
