@@ -290,6 +290,8 @@ def test_children_that_are_forked_in_the_middle_of_everything_hold_no_lock(tmp_p
         return [name for name in found if name.endswith(".lock")]
 
 
+    with store.transaction(key_of("a"), timeout=0):
+        assert len(descriptors()) == 1  # else this test could not fail
     done = threading.Event()
 
 
