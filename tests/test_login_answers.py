@@ -239,8 +239,8 @@ def test_the_state_is_compared_in_constant_time(monkeypatch):
         compare_digest = staticmethod(compare)
 
     monkeypatch.setattr(authorization, "hmac", Watched)
-    assert authorization.belongs_to(PENDING, {"state": PENDING.state})
-    assert not authorization.belongs_to(PENDING, {"state": "another"})
+    assert authorization.belongs_to(PENDING, RIGHT)
+    assert not authorization.belongs_to(PENDING, {**RIGHT, "state": "another"})
     assert compared == [{PENDING.state.encode()}, {b"another", PENDING.state.encode()}]
 
 
