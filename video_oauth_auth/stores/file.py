@@ -65,8 +65,10 @@ def _translated(what: str) -> Callable[[Callable[Concatenate[S, P], T]], Callabl
 
 def _store_error(path: Path, what: str, error: OSError) -> StoreError:
     why = f"{os.strerror(error.errno or 0)} ({errno.errorcode.get(error.errno or 0, error.errno)})"
+    if isinstance(error.filename, str):
+        why += f" at {error.filename}"
     if error.errno == errno.ELOOP:
-        why += ". Symbolic links are not followed there: give FileStore the directory itself"
+        why += ". Symbolic links are not followed there: put the directory or the file itself in its place"
     elif error.errno in _NO_LOCKS and what == "locked":
         why += ". Locks do not work on that file system: give FileStore a directory on a local disk"
     return StoreError(f"the tokens in {path} could not be {what}: {why}")
