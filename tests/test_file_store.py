@@ -350,3 +350,33 @@ def test_a_drive_is_told_to_flush_its_cache_where_that_is_a_step_of_its_own(stor
     monkeypatch.setattr(folders.fcntl, "fcntl", refuse)
     save(store, key, make_token("second"))
     assert members(store.load(key)) == members(make_token("second"))
+
+
+@pytest.mark.parametrize("name", ["replace", "open", "unlink"])
+def test_what_another_process_has_just_opened_is_tried_again_on_windows(store, key, monkeypatch, name):
+    """A reader keeps a file from being replaced there, for the moment that reading takes."""
+    save(store, key, make_token("first"))
+    (store.path / f"{key.id}.json.0123456789abcdef.tmp").touch()
+    monkeypatch.setattr(folders, "POSIX", False)
+    real, refused = getattr(os, name), []
+
+    def refuse(*args, **keywords):
+        if len(refused) < 3:
+            refused.append(True)
+            raise PermissionError(13, "Access is denied")
+        return real(*args, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, name, refuse)
+        save(store, key, make_token("second"))
+    assert len(refused) == 3
+    assert store.load(key) == make_token("second")
+    monkeypatch.setattr(folders, "PATIENCE", 0.05)
+    (store.path / f"{key.id}.json.0123456789abcdef.tmp").touch()
+
+    def always_refuse(*args, **keywords):
+        raise PermissionError(13, "Access is denied")
+
+    monkeypatch.setattr(os, name, always_refuse)
+    with pytest.raises(StoreError, match="EACCES"):
+        save(store, key, make_token("third"))
