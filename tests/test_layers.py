@@ -60,6 +60,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "what HTTP libraries call": {"replay", "flow"},
     "the auth object": {"auth"},
+    "profiles": {"profile_keys", "profile_secrets", "profiles"},
     "platforms": {
         "providers",
         "providers.environment",
@@ -70,6 +71,16 @@ LAYERS: dict[str, set[str]] = {
         "providers.movingimage",
     },
     "the front door": {""},
+    "the command": {
+        "cli",
+        "cli.__main__",
+        "cli.chosen",
+        "cli.commands",
+        "cli.options",
+        "cli.output",
+        "cli.sign_ins",
+        "cli.status",
+    },
 }
 RANKS = {module: rank for rank, modules in enumerate(LAYERS.values()) for module in modules}
 
@@ -154,6 +165,10 @@ def is_testing(module: str) -> bool:
     return module.partition(".")[0] == "testing"
 
 
+def is_command(module: str) -> bool:
+    return module.partition(".")[0] == "cli"
+
+
 def cycle_among(names: set[str]) -> list[str]:
     graph: dict[str, set[str]] = {name: set() for name in names}
     for one in imports():
@@ -196,6 +211,11 @@ def test_imports_go_downwards_only():
         if one.inside and not is_testing(one.module) and RANKS.get(one.target, 99) > RANKS.get(one.module, -1)
     ]
     assert upwards == []
+
+
+def test_nothing_in_the_package_imports_the_command():
+    upwards = [one for one in imports() if is_command(one.target) and one.inside and not is_command(one.module)]
+    assert list(map(shown, upwards)) == []
 
 
 def test_nothing_in_the_package_imports_its_testing_part():
@@ -251,6 +271,10 @@ def test_an_optional_library_is_imported_in_one_module_only():
     users = {name: sorted(who) for name, who in imported_libraries().items() if name in optional}
     assert all(map(is_testing, users.pop("pytest")))  # the plugin and the store contract: test code themselves
     assert users["httpx2"] == ["flow"]
+    # The command is made of these two; and a profile has places and secrets of its own.
+    assert all(is_command(who) for name in ("click", "rich") for who in users.pop(name))
+    assert users.pop("platformdirs") == ["profiles", "stores.file"]
+    assert users.pop("keyring") == ["profile_secrets", "stores.keyring_keys"]
     assert {name: who for name, who in users.items() if len(who) > 1} == {}
 
 
@@ -273,6 +297,7 @@ def test_only_httpx_is_imported_together_with_the_package():
         (one.module, one.target)
         for one in imports()
         if one.at_once and not (one.inside or is_testing(one.module) or one.target in stdlib_module_names)
+        if not is_command(one.module)  # which nothing imports but the command itself
     }
     assert heavy == {("flow", "httpx"), ("flow", "httpx2"), ("origin", "httpx")}
     assert not [shown(one) for one in imports() if one.at_once and (one.module, one.target) == ("testing", "pytest")]

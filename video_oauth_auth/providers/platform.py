@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, Self, TypedDict
 
 from ..auth import OAuth2Auth
 from ..client import OAuthClient
@@ -82,6 +82,21 @@ class PlatformAuth(OAuth2Auth):
             insecure_origins=insecure_origins,
             scheme=scheme,
         )
+
+    @classmethod
+    def from_profile(cls, name: str, **keywords: Any) -> Self:
+        """Take the settings from a profile of the command `video-oauth-auth`, and share its tokens.
+
+        Args:
+            name: the profile.
+            keywords: the keyword arguments of the class; they win over those of the profile.
+
+        Raises:
+            ConfigurationError: there is no such profile, it is for another platform, or it cannot be used.
+        """
+        from ..profiles import read_profile
+
+        return cls(**read_profile(name).keywords_of({kind.__name__ for kind in cls.__mro__}, keywords))
 
 
 def check_grant(settings: Settings, **others: object) -> None:

@@ -1,0 +1,5 @@
+"""For `python -m video_oauth_auth.cli`."""
+
+from . import main
+
+main()

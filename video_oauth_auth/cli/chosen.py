@@ -1,0 +1,222 @@
+"""Which auth object a command is about: that of a profile, of a platform's environment, or of `--issuer`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ..auth import OAuth2Auth
+from ..client import OAuthClient
+from ..errors import ConfigurationError
+from ..grants import AuthorizationCode, ClientCredentials, Grant
+from ..origin import origin_of, written
+from ..profile_keys import GENERIC
+from ..profile_secrets import Secret
+from ..profiles import profile_names, read_profile, store_of
+from ..providers.brightcove import BrightcoveAuth
+from ..providers.cidaas import CidaasAuth
+from ..providers.ibm_video_streaming import IBMVideoStreamingAuth
+from ..providers.movingimage import MovingimageAuth
+from ..providers.platform import PlatformAuth
+from ..server import AuthorizationServer
+from ..source import TokenSource
+
+__all__ = ["PLATFORMS", "Chosen", "from_environment", "from_options", "from_profile", "named"]
+
+PLATFORMS: Mapping[str, type[PlatformAuth]] = {
+    "brightcove": BrightcoveAuth,
+    "movingimage": MovingimageAuth,
+    "ibm_video_streaming": IBMVideoStreamingAuth,
+    "cidaas": CidaasAuth,
+}
+
+Make = Callable[[Mapping[str, Any]], OAuth2Auth]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """An auth object that a person has named; it is made when it is needed.
+
+    Attributes:
+        name: how the person named it.
+        platform: one of `PLATFORMS`, or `generic`.
+        make: makes the auth object, with keyword arguments that win over those that are known.
+        look: does the same without reading a secret, for what never asks for a token.
+        given: keyword arguments from the command line.
+        arguments: what the command line names it by.
+        secrets: where its secrets are.
+    """
+
+    name: str
+    platform: str
+    make: Make
+    look: Make
+    given: Mapping[str, Any] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+
+    @cached_property
+    def auth(self) -> OAuth2Auth:
+        """The auth object."""
+        return self.make(self.given)
+
+    @property
+    def source(self) -> TokenSource:
+        """Its source."""
+        return source_of(self.auth)
+
+    def with_keywords(self, **keywords: Any) -> OAuth2Auth:
+        """Make another auth object for the same."""
+        return self.make({**self.given, **keywords})
+
+    def unread_source(self) -> TokenSource:
+        """Give a source that knows where its tokens are kept, and cannot ask for any."""
+        return source_of(self.look(self.given))
+
+    def ask(self) -> None:
+        """Let the person type the secrets that are to be typed, unless the stored token will do.
+
+        It has to be on this thread: a renewal has seconds only, and none of them for a person.
+        """
+        if any(secret.is_typed for secret in self.secrets) and self.source.status().state != "fresh":
+            for secret in self.secrets:
+                secret.ask()
+
+
+def source_of(auth: OAuth2Auth) -> TokenSource:
+    """Give the source of an auth object that was made here."""
+    source = auth.source
+    assert isinstance(source, TokenSource)  # noqa: S101 - nothing else is made here
+    return source
+
+
+def named(name: str, user: str) -> Chosen:
+    """Give what a name on the command line means: a profile, or else a platform with environment variables.
+
+    Raises:
+        ConfigurationError: there is neither, or the profile cannot be used.
+    """
+    if name in PLATFORMS and name not in profile_names():
+        return from_environment(name, user)
+    return from_profile(name, user)
+
+
+def from_profile(name: str, user: str) -> Chosen:
+    """Give the auth object of a profile.
+
+    Raises:
+        ConfigurationError: there is none of that name, or it cannot be used.
+    """
+    profile = read_profile(name)
+    make = _maker(profile.platform)
+    return Chosen(
+        name=name,
+        platform=profile.platform,
+        make=lambda given: make(profile.keywords(given)),
+        look=lambda given: make(profile.unread_keywords(given)),
+        given=_of_user(profile.platform, user),
+        arguments=(name, *(("--user", user) if user else ())),
+        secrets=tuple(profile.secrets.values()),
+    )
+
+
+def from_environment(platform: str, user: str) -> Chosen:
+    """Give the auth object of a platform's environment variables.
+
+    Raises:
+        ConfigurationError: the platform has no users.
+    """
+    kind = PLATFORMS[platform]
+
+    def make(given: Mapping[str, Any]) -> OAuth2Auth:
+        auth: OAuth2Auth = kind.from_env(**{"store": store_of("file"), **given})  # type: ignore[attr-defined]
+        return auth
+
+    return Chosen(
+        name=platform,
+        platform=platform,
+        make=make,
+        look=make,
+        given=_of_user(platform, user),
+        arguments=(platform, *(("--user", user) if user else ())),
+    )
+
+
+def from_options(keywords: Mapping[str, Any], user: str, arguments: tuple[str, ...]) -> Chosen:
+    """Give the auth object of `--issuer` and the options beside it.
+
+    Args:
+        keywords: what a profile for `generic` would have.
+        user: whose token it is.
+        arguments: the options that name it.
+    """
+    secret = keywords.get("client_secret")
+
+    def make(given: Mapping[str, Any]) -> OAuth2Auth:
+        return generic_auth({"store": store_of("file"), **keywords, **given})
+
+    return Chosen(
+        name=str(keywords["issuer"]),
+        platform=GENERIC,
+        make=make,
+        look=make,
+        given=_of_user(GENERIC, user),
+        arguments=(*arguments, *(("--user", user) if user else ())),
+        secrets=(secret,) if isinstance(secret, Secret) else (),
+    )
+
+
+def generic_auth(keywords: Mapping[str, Any]) -> OAuth2Auth:
+    """Make an auth object for a server that is no platform.
+
+    With a secret and no redirect URI the client asks in its own name; else a person has to sign in.
+
+    Args:
+        keywords: those of a profile for `generic`, and those of `TokenSource`.
+
+    Raises:
+        ConfigurationError: something is missing, or contradicts something else.
+    """
+    rest = dict(keywords)
+    server = _server(rest)
+    method = rest.pop("token_endpoint_auth_method", None)
+    client = OAuthClient(rest.pop("client_id"), rest.pop("client_secret", None), token_endpoint_auth_method=method)
+    redirect_uri, origins = rest.pop("redirect_uri", None), rest.pop("origins", None)
+    asked = {name: rest.pop(name) for name in ("scope", "audience", "resource") if rest.get(name) is not None}
+    grant: Grant = AuthorizationCode(redirect_uri, **asked)
+    if client.client_secret is not None and redirect_uri is None:
+        grant = ClientCredentials(**asked)
+    source = TokenSource(server, client, rest.pop("grant", None) or grant, **{**rest, "user": rest.get("user", "")})
+    return OAuth2Auth(source, origins=origins or _own_origin(source))
+
+
+def _server(rest: dict[str, Any]) -> AuthorizationServer | str:
+    found = {name: rest.pop(name) for name in ("issuer", "token_endpoint", "server") if name in rest}
+    if len(found) != 1:
+        raise ConfigurationError("name the server by one of issuer, token_endpoint and server")
+    if "token_endpoint" in found:
+        return AuthorizationServer(token_endpoint=found["token_endpoint"])
+    (server,) = found.values()
+    return server  # type: ignore[no-any-return]  # a text or metadata, checked by the profile
+
+
+def _own_origin(source: TokenSource) -> list[str]:
+    origin = origin_of(source.key.issuer)
+    return [] if origin is None else [written(origin)]
+
+
+def _maker(platform: str) -> Callable[[dict[str, Any]], OAuth2Auth]:
+    if platform == GENERIC:
+        return generic_auth
+    kind = PLATFORMS[platform]
+    return lambda keywords: kind(**keywords)
+
+
+def _of_user(platform: str, user: str) -> dict[str, str]:
+    if not user:
+        return {}
+    if platform == "brightcove":
+        raise ConfigurationError("--user is for people who sign in; nobody does at Brightcove")
+    return {"user": user}
