@@ -17,7 +17,6 @@ Exit status: 2 if nothing could be begun.
 """
 
 import argparse
-import asyncio
 import os
 import secrets
 import sys
@@ -201,7 +200,7 @@ class Web:
         self._forget(session.user)
         try:
             # It may ask for metadata and blocks meanwhile; it needs the ID token, so it comes before the logout.
-            url = await asyncio.to_thread(auth.end_session_url, post_logout_redirect_uri=f"{self._origin}/")
+            url = await auth.aend_session_url(post_logout_redirect_uri=f"{self._origin}/")
         except OAuthError:
             url = "/"
         await auth.alogout()

@@ -29,7 +29,7 @@ from video_oauth_auth import (
     Token,
     TransportError,
 )
-from video_oauth_auth.login import device, interactive
+from video_oauth_auth.login import asking, device, interactive
 from video_oauth_auth.login.device import Pace
 from video_oauth_auth.testing import (
     Answer,
@@ -595,8 +595,8 @@ def test_errors_of_the_server_are_shown_without_what_a_terminal_would_obey(serve
 def test_the_device_code_and_the_tokens_are_never_shown(server, login, caplog, machine):
     caplog.set_level("DEBUG")
     begun: list[object] = []
-    on_device = interactive.on_device
-    machine.setattr(interactive, "on_device", lambda *given: begun.append(given[0]) or on_device(*given))
+    on_device = asking.on_device
+    machine.setattr(asking, "on_device", lambda *given: begun.append(given[0]) or on_device(*given))
     server.token_faults.add(unavailable())
     running = login(auth_at(server))
     approve(running)

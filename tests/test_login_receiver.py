@@ -124,7 +124,7 @@ def test_the_answer_ends_the_wait_and_the_browser_is_told(login):
     response = httpx.get(f"{running.redirect_uri}?{ANSWER}", trust_env=False)
     assert running.ends_with() == ANSWER
     assert response.status_code == 200
-    assert "You are signed in" in response.text
+    assert "Your sign-in has arrived" in response.text
     assert "You can close this window" in response.text
 
 
@@ -144,7 +144,7 @@ def test_an_answer_that_brings_no_code_is_given_to_the_program_and_the_page_says
     assert running.ends_with() == query
     assert status_of(response) == 200
     assert "The sign-in was not completed" in response
-    assert "You are signed in" not in response
+    assert "Your sign-in has arrived" not in response
 
 
 def test_the_query_is_passed_on_as_it_came(login):
@@ -167,7 +167,7 @@ def test_a_request_that_comes_in_pieces_is_put_together(login):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in get(running.port, f"/callback?{ANSWER}"):
             connection.sendall(bytes([byte]))
-        assert b"You are signed in" in read_all(connection)
+        assert b"Your sign-in has arrived" in read_all(connection)
     assert running.ends_with() == ANSWER
 
 
@@ -179,7 +179,7 @@ def test_a_request_that_arrives_before_or_between_the_calls_is_not_lost():
             assert waiting.receive(is_answer, 0.01) is None
             connection.sendall(get(port, f"/callback?{ANSWER}"))
             assert waiting.receive(is_answer, 10) == ANSWER
-            assert b"You are signed in" in connection.recv(65536)
+            assert b"Your sign-in has arrived" in connection.recv(65536)
 
 
 def test_nobody_comes_and_the_wait_ends_in_time():
@@ -423,7 +423,7 @@ def test_an_answer_gets_through_idle_and_slow_connections(login, many):
         over.set()
         for thread in threads:
             thread.join(10)
-    assert "You are signed in" in response
+    assert "Your sign-in has arrived" in response
     assert running.ends_with() == ANSWER
 
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -42,7 +43,6 @@ from .login_runs import FREE, NAME, PASSWORD, Run, Tab, auth_at, eventually, fre
 from .test_login_receiver import with_ipv6
 
 Login = Callable[..., Run]
-NOT_YET = pytest.mark.xfail(reason="login() hands its parameters to begin_login(), which has arguments of these names")
 
 
 @pytest.fixture(autouse=True)
@@ -165,8 +165,8 @@ def test_further_parameters_go_to_the_login_page_and_ours_cannot_be_overridden(s
         "nonce",
         "client_id",
         "response_type",
-        pytest.param("redirect_uri", marks=NOT_YET),
-        pytest.param("user", marks=NOT_YET),
+        "redirect_uri",
+        "user",
     ],
 )
 def test_what_the_library_sets_itself_is_no_further_parameter(server, name):
@@ -458,7 +458,7 @@ def test_an_answer_in_the_fragment_is_carried_over(server):
     server.always_fragment = True
     auth, tab = auth_at(server), Tab()
     assert auth.login(open_browser=tab, notify=[].append).claims["sub"] == NAME
-    assert "You are signed in" in tab.page().text
+    assert "Your sign-in has arrived" in tab.page().text
 
 
 def test_the_page_shows_nothing_of_the_answer(server):
@@ -501,11 +501,11 @@ def test_what_others_send_to_the_port_neither_completes_nor_aborts_the_sign_in(s
         with socket.create_connection(("127.0.0.1", running.port), timeout=10) as connection:
             connection.sendall(sent.encode("latin-1"))
             answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
-        assert "You are signed in" not in answer, what
+        assert "Your sign-in has arrived" not in answer, what
         assert answer.startswith("HTTP/1.1 4") or what == "nothing", what
         assert running.runs, what
     assert server.token_calls == ()
-    assert "You are signed in" in running.sign_in().text
+    assert "Your sign-in has arrived" in running.sign_in().text
     assert running.ends().claims["sub"] == NAME
     assert len(server.token_calls) == 1
 
@@ -696,7 +696,7 @@ def test_several_logins_at_once_do_not_take_each_others_answers(server):
 def test_a_browser_that_belongs_to_the_program_and_answers_at_once_is_one(server):
     tab = Tab()
     assert auth_at(server).login(open_browser=tab.blocking, notify=[].append).claims["sub"] == NAME
-    assert "You are signed in" in tab.page().text
+    assert "Your sign-in has arrived" in tab.page().text
 
 
 # --- secrets ------------------------------------------------------------------------------------------------------
@@ -720,3 +720,23 @@ def test_of_a_url_that_has_to_be_shown_no_more_comes_out_than_a_browser_has_to_k
     secrets = server.secrets() - {shown["state"], shown["nonce"]}
     assert [secret for secret in secrets if secret in running.text] == []
     assert shown["state"] not in running.text.replace(running.shown(), "")
+
+
+def test_threads_that_need_the_same_sign_in_open_one_window(server):
+    auth, tab = auth_at(server), Tab()
+    with ThreadPoolExecutor(5) as pool:
+        logins = [pool.submit(auth.login, open_browser=tab, notify=[].append, timeout=20) for _ in range(5)]
+        tokens = {login.result(timeout=30).access_token for login in logins}
+    assert len(tab.urls) == len(tokens) == 1
+
+
+def test_a_first_sign_in_is_no_failed_renewal(server):
+    events: list[object] = []
+    auth_at(server, on_event=events.append).login(open_browser=Tab(), notify=[].append)
+    assert [type(event).__name__ for event in events] == ["TokenRenewed"]
+
+
+def test_an_https_redirect_uri_needs_no_user_where_one_person_is_asked(server):
+    """It fails later, for want of a terminal to paste the answer into; not for want of a name."""
+    with pytest.raises(ConfigurationError, match="no terminal"):
+        auth_at(server, redirect_uri="https://app.example/callback").login(notify=[].append)

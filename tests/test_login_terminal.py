@@ -234,7 +234,6 @@ def test_what_is_not_the_answer_is_told_and_may_be_corrected(server, terminal):
     assert shell.text.count(NOT_THE_ANSWER) == len(wrong)
 
 
-@pytest.mark.xfail(reason="belongs_to() looks at the state alone, which stands in the URL of the request as well")
 def test_the_url_that_was_shown_is_not_the_answer(terminal):
     shell = terminal()
     url = shell.url()

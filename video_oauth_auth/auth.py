@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, Self
 
+from . import forks
 from .client import OAuthClient
 from .errors import ConfigurationError
 from .flow import RequestFlow
@@ -99,7 +100,7 @@ class OAuth2Auth(SigningIn, RequestFlow):
 
     def _with(self, source: TokenSource) -> Self:
         sibling = object.__new__(type(self))
-        sibling.__dict__.update(self.__dict__, source=source, _tokens=source, _ready=None)
+        sibling.__dict__.update(self.__dict__, source=source, _tokens=source, _ready=None, _asking=forks.ForkSafeLock())
         return sibling
 
     def __copy__(self) -> OAuth2Auth:

@@ -193,14 +193,14 @@ def read_token(response: HTTPResponse, request: HTTPRequest, *, issued_at: float
     return Token.from_response(members, issued_at=issued_at)
 
 
-def refusal(response: HTTPResponse, request: HTTPRequest) -> OAuthError | None:
-    """Give what an answer says instead of yes, or None."""
+def refusal(response: HTTPResponse, request: HTTPRequest, what: str = "the token call") -> OAuthError | None:
+    """Give what an answer says instead of yes, or None; `what` names the call."""
     status = response.status
     code, description, members = _told(_members(response), request)
     said = ": ".join(part for part in (code, description) if part)
     if status in (408, 429) or status >= 500 or (code in _TEMPORARY and status >= 400):
         return TransportError(
-            f"{request.url} answered {status}{f' ({said})' if said else ''}; the token call can be tried again later",
+            f"{request.url} answered {status}{f' ({said})' if said else ''}; {what} can be tried again later",
             status=status,
             retry_after=retry_after(response.headers),
         )
@@ -212,7 +212,7 @@ def refusal(response: HTTPResponse, request: HTTPRequest) -> OAuthError | None:
         )
     if said and (status >= 400 or (code and "error" in members)):
         return ResponseError(
-            f"{request.url} refused the token call with {status}: {said}",
+            f"{request.url} refused {what} with {status}: {said}",
             error=code,
             error_description=description or None,
             error_uri=_text(members.get("error_uri"), request) or None,

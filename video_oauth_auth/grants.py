@@ -91,7 +91,7 @@ class _Request:
         for uri in resource:
             if ":" not in uri or "#" in uri:
                 raise ConfigurationError(f"resource={uri!r} has to be an absolute URI without fragment (RFC 8707)")
-        _check_extra("extra", self.extra, _RESERVED)
+        _check_extra("extra=", self.extra, _RESERVED)
 
 
 def check_authorization_extra(name: str, extra: Mapping[str, str]) -> None:
@@ -105,9 +105,9 @@ def check_authorization_extra(name: str, extra: Mapping[str, str]) -> None:
 
 def _check_extra(name: str, extra: Mapping[str, str], reserved: frozenset[str]) -> None:
     if clash := sorted(reserved.intersection(extra)):
-        raise ConfigurationError(f"{name}= must not hold {', '.join(clash)}: the library sets these parameters")
+        raise ConfigurationError(f"{name} must not hold {', '.join(clash)}: the library sets that itself")
     if wrong := sorted(key for key, value in extra.items() if not isinstance(value, str)):
-        raise ConfigurationError(f"{name}= takes text only; {', '.join(wrong)} is none")
+        raise ConfigurationError(f"{name} takes text only; {', '.join(wrong)} is none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,8 +163,8 @@ class AuthorizationCode(_Request):
 
     def __post_init__(self) -> None:
         super(AuthorizationCode, self).__post_init__()
-        _check_extra("refresh_extra", self.refresh_extra, _RESERVED - {"redirect_uri"})
-        check_authorization_extra("authorization_extra", self.authorization_extra)
+        _check_extra("refresh_extra=", self.refresh_extra, _RESERVED - {"redirect_uri"})
+        check_authorization_extra("authorization_extra=", self.authorization_extra)
         if self.code_challenge_method not in ("S256", "plain"):
             raise ConfigurationError(f"code_challenge_method={self.code_challenge_method!r} is neither S256 nor plain")
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
 
 from .budget import now
-from .errors import StoreError
+from .errors import OAuthError, StoreError
 from .freshness import Held
 from .stores import Entry, StoreKey, TokenStore
 from .token import Token
@@ -73,8 +73,8 @@ class Keeper:
             self.warn("read", error)
             return None
 
-    def enter(self, stack: ExitStack, timeout: float) -> tuple[Entry, Token | None]:
-        """Take the entry's lock until the stack is left, and read it.
+    def lock(self, stack: ExitStack, timeout: float) -> Entry:
+        """Take the entry's lock until the stack is left.
 
         Raises:
             TimeoutError: somebody else held it for `timeout` seconds.
@@ -85,14 +85,23 @@ class Keeper:
             manager = self._store.transaction(self._key, timeout=timeout)
             entry = manager.__enter__()
             stack.callback(self._unlock, manager)
-            stored = entry.token
         except TimeoutError:
             raise
         except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
-            failure = self._store_error("locked and read", error)
+            failure = self._store_error("locked", error)
         else:
-            return entry, stored
+            return entry
         raise failure  # outside the handler: the store's own exception might hold the token
+
+    def enter(self, stack: ExitStack, timeout: float) -> tuple[Entry, Token | None]:
+        """Take the entry's lock until the stack is left, and read it; errors as for `lock`."""
+        entry = self.lock(stack, timeout)
+        failure: StoreError
+        try:
+            return entry, entry.token
+        except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
+            failure = self._store_error("read", error)
+        raise failure
 
     def _unlock(self, manager: AbstractContextManager[Entry]) -> None:
         try:
@@ -139,5 +148,5 @@ class Keeper:
         if isinstance(error, StoreError):
             return error
         # The text of a foreign exception might hold what was to be saved; its type tells where to look.
-        name = type(self._store).__name__
-        return StoreError(f"the token store {name} could not be {what} ({type(error).__name__})")
+        why = error if isinstance(error, OAuthError) else type(error).__name__
+        return StoreError(f"the token store {type(self._store).__name__} could not be {what} ({why})")

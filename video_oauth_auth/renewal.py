@@ -121,7 +121,7 @@ class Renewer:
             StoreError: the store could not be locked within `timeout` seconds, or emptied.
         """
         with ExitStack() as stack:
-            entry, _ = self._locked(stack, timeout)
+            entry = self._locked(stack, timeout)
             if token is None:
                 self.keeper.delete(entry)
             self._forget()
@@ -144,7 +144,8 @@ class Renewer:
             StoreError: the store could not be locked within `timeout` seconds, or emptied.
         """
         with ExitStack() as stack:
-            entry, stored = self._locked(stack, timeout)
+            entry = self._locked(stack, timeout)
+            stored = self.keeper.look()  # what cannot be read can still be forgotten
             token = self.keeper.unsaved.held.token if self.keeper.unsaved else stored or self._seed
             told = False
             try:
@@ -156,15 +157,23 @@ class Renewer:
                 self._forget()
             return told
 
-    def _locked(self, stack: ExitStack, timeout: float) -> tuple[Entry, Token | None]:
+    def _locked(self, stack: ExitStack, timeout: float) -> Entry:
         try:
-            return self.keeper.enter(stack, timeout)
+            return self.keeper.lock(stack, timeout)
         except TimeoutError:
             raise StoreError(f"others held the lock of the stored token for {timeout:g} s") from None
 
     def _forget(self) -> None:
         self._seed = self._dead = self.keeper.unsaved = None
         self.calls.forget()
+
+    def known(self) -> Token | None:
+        """Give the stored token, or the one to begin with.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return self.keeper.stored() or self._seed
 
     # --- asking the server --------------------------------------------------------------------------------------
 
@@ -222,29 +231,32 @@ class Renewer:
 
     def _identified(self, token: Token, base: Token, attempt: Attempt, entry: Entry | None) -> Token:
         """Give a refreshed token with what is known of the person; a new ID token has to be about the same one."""
-        if token.id_token is not None and base.claims is None:
+        if token.id_token is None:
+            return replace(token, id_token=base.id_token, claims=base.claims)
+        if base.claims is None:
             return token
-        claims = None
-        if token.id_token is not None:
-            attempt.budget.phase = "checking the ID token"
-            try:
-                claims = self._settings.id_tokens.claims(
-                    token,
-                    server=self._settings.directory.current(attempt.via, attempt.budget),
-                    client_id=self._settings.client.client_id or "",
-                    via=attempt.via,
-                    budget=attempt.budget,
-                    first=base.claims,
-                )
-            except InvalidResponseError:  # the access token is not used, but the refresh token may be the only one left
-                ends_at = token.refresh_expires_at
-                rotated = replace(base, refresh_token=token.refresh_token, refresh_expires_at=ends_at)
-                self.keeper.save(self._settings.hold(rotated), entry)
-                self.calls.pause(UNTRUSTED_PAUSE)
-                raise
-            except TransportError:
-                pass  # the keys cannot be had just now: what was verified before stays
-        return token if claims else replace(token, id_token=base.id_token, claims=base.claims)
+        # The refresh token first, whatever becomes of the rest: it may be the only one left.
+        ends_at = token.refresh_expires_at
+        rotated = replace(base, refresh_token=token.refresh_token, refresh_expires_at=ends_at)
+        self.keeper.save(self._settings.hold(rotated), entry)
+        attempt.budget.phase = "checking the ID token"
+        try:
+            claims = self._settings.id_tokens.claims(
+                token,
+                server=self._settings.directory.current(attempt.via, attempt.budget),
+                client_id=self._settings.client.client_id or "",
+                via=attempt.via,
+                budget=attempt.budget,
+                first=base.claims,
+            )
+        except InvalidResponseError:
+            self.calls.pause(UNTRUSTED_PAUSE)
+            raise
+        except TransportError:  # the keys cannot be had just now: what was verified before stays
+            claims = None
+        if claims is None:
+            return replace(token, id_token=base.id_token, claims=base.claims)
+        return replace(token, claims={**base.claims, **claims})
 
     # --- the store ----------------------------------------------------------------------------------------------
 

@@ -73,7 +73,7 @@ class Reporter:
         elif outcome is not None:
             self._succeeded(attempt)
 
-    def signed_in(self, errand: Errand) -> None:
+    def signed_in(self, errand: Errand, *, saved: bool) -> None:
         """Tell that a person has signed in."""
         self.last_renewal_at = time.time()
         self.emit(
@@ -82,7 +82,7 @@ class Reporter:
             grant_type=errand.grant_type,
             duration=errand.budget.spent(),
             waiters=errand.waiters,
-            saved=True,
+            saved=saved,
         )
 
     def _failed(self, attempt: Attempt, error: OAuthError) -> None:

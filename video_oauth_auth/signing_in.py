@@ -11,17 +11,16 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from . import forks
 from .errands import Errand, apart, arun, run
-from .errors import ConfigurationError, InvalidResponseError, LoginRequired, StoreError
+from .errors import ConfigurationError, InvalidResponseError, StoreError
 from .grants import DeviceCode
 from .login.authorization import Answer, AuthorizationRequest, UserOf
 from .login.people import People
 from .provided import TokenProvider
 from .source import TokenSource
-from .stores import MemoryStore
 from .token import Token
 
 if TYPE_CHECKING:
-    from .login.interactive import Cancel, Person
+    from .login.interactive import Cancel
     from .login.sign_in import SignIn
 
 __all__ = ["SigningIn"]
@@ -35,6 +34,7 @@ class SigningIn:
     source: TokenProvider
     _people: People[Any] | None = None
     _sign_in: SignIn | None = None
+    _asking: forks.ForkSafeLock  # held while the person is asked
 
     # --- in a script --------------------------------------------------------------------------------------------
 
@@ -66,22 +66,19 @@ class SigningIn:
             ConfigurationError: nobody can sign in with this grant, server or redirect URI.
             OAuthError: the server could not be reached, or said no.
         """
+        from .login.asking import ask, usable
         from .login.interactive import Person
 
         source, sign_in = self._for_people()
-        grant = source.settings.grant
-        if not isinstance(grant, DeviceCode):
+        if not isinstance(source.settings.grant, DeviceCode):
             sign_in.authorization_code()
+        if "user" in parameters:
+            raise ConfigurationError("login() signs in the user of its object: auth.for_user(name).login()")
         person = Person(open_browser=open_browser, timeout=timeout, cancel=cancel, notify=notify, user=source.key.user)
-        if not force and (token := _usable(source)) is not None:
+        if not force and (token := usable(source)) is not None:
             return token
-        if isinstance(grant, DeviceCode):
-            token = self._ask_on_device(grant, person, parameters)
-        else:
-            token = self._ask_in_browser(person, parameters)
-        if isinstance(source.settings.store, MemoryStore):
-            person.tell("You are signed in until this program ends. A shared store=, such as FileStore(), keeps it.")
-        return token
+        lock = self._asking.here()
+        return ask(source, sign_in, person, parameters, force=force, lock=lock, complete=self.complete_login)
 
     async def alogin(
         self,
@@ -103,32 +100,6 @@ class SigningIn:
             ),
             stop.set,
         )
-
-    def _ask_in_browser(self, person: Person, parameters: Mapping[str, str]) -> Token:
-        from .login.interactive import ANY_PORT, in_browser
-
-        source, sign_in = self._for_people()
-        request, answer = in_browser(
-            lambda redirect_uri: self.begin_login(redirect_uri=redirect_uri, **parameters),
-            sign_in.authorization_code().redirect_uri or ANY_PORT,
-            person,
-            source.settings.directory.insecure_origins,
-        )
-        return self.complete_login(request, answer)
-
-    def _ask_on_device(self, grant: DeviceCode, person: Person, parameters: Mapping[str, str]) -> Token:
-        from .login.interactive import on_device
-
-        source, sign_in = self._for_people()
-        begun = run(lambda errand: sign_in.begin_on_device(grant, parameters, errand), source.errand())
-
-        def poll(errand: Errand) -> Token:
-            token = sign_in.poll(grant, begun, errand)
-            source.keep(token, errand)
-            return token
-
-        insecure_origins = source.settings.directory.insecure_origins
-        return on_device(begun, lambda: run(poll, source.errand()), person, insecure_origins)
 
     # --- in any application -------------------------------------------------------------------------------------
 
@@ -259,12 +230,18 @@ class SigningIn:
             ConfigurationError: the server has no such URL.
             OAuthError: discovery failed, or the store could not be read.
         """
+        job = self._end_session_url(post_logout_redirect_uri, state)
+        return run(job, self._for_people()[0].errand())
+
+    async def aend_session_url(self, *, post_logout_redirect_uri: str | None = None, state: str | None = None) -> str:
+        """Do the same as `end_session_url` without blocking the event loop."""
+        job = self._end_session_url(post_logout_redirect_uri, state)
+        return await arun(job, self._for_people()[0].errand())
+
+    def _end_session_url(self, post_logout_redirect_uri: str | None, state: str | None) -> Callable[[Errand], str]:
         source, sign_in = self._for_people()
-        return run(
-            lambda errand: sign_in.end_session_url(
-                source.known(), errand, post_logout_redirect_uri=post_logout_redirect_uri, state=state
-            ),
-            source.errand(),
+        return lambda errand: sign_in.end_session_url(
+            source.known(), errand, post_logout_redirect_uri=post_logout_redirect_uri, state=state
         )
 
     # --- who it is ----------------------------------------------------------------------------------------------
@@ -353,17 +330,11 @@ class SigningIn:
 
             with _making.here():
                 if self._sign_in is None:
+                    self._asking = forks.ForkSafeLock()
                     people: People[Any] = People()
                     people.get(source.key.user, lambda: self)
                     self._people, self._sign_in = people, SignIn(source.settings)
         return source, self._sign_in
-
-
-def _usable(source: TokenSource) -> Token | None:
-    try:
-        return source.get_token()
-    except LoginRequired:
-        return None
 
 
 def _found(user_of: UserOf, token: Token) -> str:

@@ -344,25 +344,26 @@ class TokenSource:
 
     # --- signing in and out -------------------------------------------------------------------------------------
 
-    def errand(self) -> Errand:
-        """Give what work for this source is done with besides renewals."""
-        return Errand(self.settings.token_timeout, self._via or Via("httpx"))
+    def errand(self, at_most: float = math.inf) -> Errand:
+        """Give what work for this source is done with besides renewals; it has `at_most` that many seconds."""
+        return Errand(min(self.settings.token_timeout, at_most), self._via or Via("httpx"))
 
     def keep(self, token: Token, errand: Errand) -> None:
         """Use the token of a sign-in from now on, and save it; where that fails it serves this process."""
         held = self._renewer.keep(token, max(errand.budget.remaining(), LOCK_AT_LEAST))
         self._become(held)
-        self.reporter.signed_in(errand)
+        self.reporter.signed_in(errand, saved=self._renewer.keeper.unsaved is None)
 
     def end(self, revoke: Callable[[Token], bool], errand: Errand) -> bool:
         """Forget the token, and have it revoked; tells whether the server knows."""
-        told = self._renewer.end(revoke, max(errand.budget.remaining(), LOCK_AT_LEAST))
-        self._become(None)
-        return told
+        try:
+            return self._renewer.end(revoke, max(errand.budget.remaining(), LOCK_AT_LEAST))
+        finally:
+            self._become(None)
 
     def known(self) -> Token | None:
         """Give the token in memory or else in the store, whatever its state; may block."""
-        return self.peek() or self._renewer.keeper.stored()
+        return self.peek() or self._renewer.known()
 
     # --- by hand ------------------------------------------------------------------------------------------------
 

@@ -111,7 +111,7 @@ def authorization_request(
     """
     from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
 
-    check_authorization_extra("an authorization request", parameters)
+    check_authorization_extra("the parameters of an authorization request", parameters)
     state, nonce, code_verifier = (secrets.token_urlsafe(SECRET_BYTES) for _ in range(3))
     more: dict[str, object] = {**grant.authorization_extra, **parameters}
     if "openid" in (grant.scope or "").split():
@@ -181,11 +181,12 @@ _NO_APPLICATION = frozenset({"javascript", "data", "file", "vbscript", "about", 
 
 
 def belongs_to(request: AuthorizationRequest, answer: Answer) -> bool:
-    """Tell whether an answer carries the state of this request, once."""
+    """Tell whether this is an answer with the state of this request, once; the request itself has it too."""
     try:
-        return _has_state(request, _parameters(answer))
+        parameters = _parameters(answer)
     except OAuthError:
         return False
+    return _has_state(request, parameters) and not parameters.keys().isdisjoint(("code", "error"))
 
 
 def checked_answer(request: AuthorizationRequest, answer: Answer, server: AuthorizationServer) -> str:

@@ -50,7 +50,7 @@ def read_device_authorization(
     Raises:
         TransportError, ResponseError, InvalidResponseError: there is none, and why.
     """
-    error = refusal(response, request)
+    error = refusal(response, request, "the device authorization")
     if error is not None:
         raise error
     members = read_object(response, request.url)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import select
 import sys
+import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -101,7 +102,7 @@ class Person:
         """
         if self.cancel is not None and self.cancel.is_set():
             raise LoginRequired("the sign-in was cancelled", reason="cancelled", user=self.user)
-        left = self._ends_at - now()
+        left = self.left
         if left <= 0:
             raise LoginRequired(
                 f"nobody signed in within {self.timeout:g} s. {self.causes}", reason="timed_out", user=self.user
@@ -109,6 +110,25 @@ class Person:
         if now() - self._told_at >= TELL_EVERY:
             self._told_at = now()
             self.tell(f"Still waiting for the sign-in, {int(left // 60)}:{int(left % 60):02} left.{self.reminder}")
+
+    @property
+    def left(self) -> float:
+        """The seconds that the person still has."""
+        return max(self._ends_at - now(), 0.0)
+
+    @contextmanager
+    def alone(self, lock: threading.Lock) -> Iterator[None]:
+        """Ask one after the other: threads that need the same sign-in shall not open a window each.
+
+        Raises:
+            LoginRequired: cancelled, or the time is over.
+        """
+        while not lock.acquire(timeout=LOOK):
+            self.still_waits()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def pause(self, seconds: float) -> None:
         """Wait, as long as it makes sense to.

@@ -121,7 +121,7 @@ def _source(text: str) -> str:
 
 SIGNED_IN = Page(
     status=HTTPStatus.OK,
-    heading="You are signed in",
+    heading="Your sign-in has arrived",
     text="You can close this window and go back to the program.",
     mark="yes",
 )

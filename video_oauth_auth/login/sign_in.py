@@ -14,7 +14,7 @@ from ..client_calls import ClientCalls
 from ..documents import endpoint_of
 from ..endpoints import Parameters, bearer_request, code_parameters, device_parameters, read_token, refusal
 from ..errands import Errand
-from ..errors import ConfigurationError, OAuthError, ResponseError, TransportError
+from ..errors import ConfigurationError, InvalidResponseError, OAuthError, ResponseError, TransportError
 from ..grants import AuthorizationCode, DeviceCode, Grant, check_authorization_extra
 from ..settings import SourceSettings
 from ..token import Token
@@ -77,7 +77,7 @@ class SignIn:
             grant,
             server,
             endpoint,
-            name=self._directory.name,
+            name=server.name,
             client_id=self._client_id(),
             redirect_uri=redirect_uri,
             user=user,
@@ -104,13 +104,14 @@ class SignIn:
             ConfigurationError: the request was made for another server or client.
         """
         grant = self.authorization_code()
-        if (request.issuer, request.client_id) != (self._directory.name, self._client_id()):
+        server = self._directory.current(errand.via, errand.budget)
+        if (request.issuer, request.client_id) != (server.name, self._client_id()):
             raise ConfigurationError(
                 f"this sign-in was begun for the client {request.client_id} at {request.issuer}, not for "
-                f"{self._client_id()} at {self._directory.name}"
+                f"{self._client_id()} at {server.name}"
             )
-        server = self._directory.current(errand.via, errand.budget)
-        code = checked_answer(request, answer, server)
+        with _final():
+            code = checked_answer(request, answer, server)
         errand.grant_type = grant.grant_type
         form = code_parameters(grant, code, request.redirect_uri, request.code_verifier)
         with once(request, errand), _told_what_was_asked(request):
@@ -127,7 +128,7 @@ class SignIn:
             ConfigurationError: the server has no such endpoint, or the parameters would override ours.
             OAuthError: there is none, and why.
         """
-        check_authorization_extra("a device authorization", parameters)
+        check_authorization_extra("the parameters of a device authorization", parameters)
         self._check_store(errand)
         form = {"scope": grant.scope or "", "resource": grant.resource, "audience": grant.audience or "", **parameters}
         request, response = self._calls.send("device_authorization_endpoint", form, errand)
@@ -161,7 +162,7 @@ class SignIn:
             if text := getattr(token, kind):
                 form = {"token": text, "token_type_hint": kind if hint else ""}
                 request, response = self._calls.send("revocation_endpoint", form, errand)
-                error = refusal(response, request) if response.status != 200 else None
+                error = refusal(response, request, "the revocation") if response.status != 200 else None
                 if error is not None and not isinstance(error, ResponseError):
                     raise error
                 refused = error or refused  # it may take the other kind (RFC 7009, section 2.2.1)
@@ -208,7 +209,7 @@ class SignIn:
         response = transport.send(request, via=errand.via, budget=errand.budget)
         if response.status == 401:
             return None
-        error: OAuthError | None = refusal(response, request)
+        error: OAuthError | None = refusal(response, request, "to tell who has signed in")
         if error is not None:
             raise error
         return checked_userinfo(response, endpoint, token.claims)
@@ -241,14 +242,11 @@ class SignIn:
 
     def _verified(self, token: Token, grant: Grant, errand: Errand, *, nonce: str | None) -> Token:
         errand.budget.phase = "checking the ID token"
-        claims = self._settings.id_tokens.claims(
-            token,
-            server=self._directory.current(errand.via, errand.budget),
-            client_id=self._client_id(),
-            via=errand.via,
-            budget=errand.budget,
-            nonce=nonce,
-        )
+        server = self._directory.current(errand.via, errand.budget)
+        with _final():
+            claims = self._settings.id_tokens.claims(
+                token, server=server, client_id=self._client_id(), via=errand.via, budget=errand.budget, nonce=nonce
+            )
         return replace(token, claims=claims, scope=token.scope or grant.scope)  # RFC 6749, section 5.1
 
     def _client_id(self) -> str:
@@ -270,6 +268,16 @@ def _told_what_was_asked(request: AuthorizationRequest) -> Iterator[None]:
         if error.error == "invalid_grant":
             asked = f"The code was asked for with redirect_uri={request.redirect_uri} by the client {request.client_id}"
             error.args = (f"{str(error).rstrip('.')}. {asked}",)
+        raise
+
+
+@contextmanager
+def _final() -> Iterator[None]:
+    """What these checks refuse, they will refuse again."""
+    try:
+        yield
+    except InvalidResponseError as error:
+        error.transient = False
         raise
 
 

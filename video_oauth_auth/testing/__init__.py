@@ -5,6 +5,7 @@ plugin is `video_oauth_auth.testing.plugin`, and `StoreContract` the tests that 
 importing this package does not import pytest.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from .answers import (
@@ -74,7 +75,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import pytest
 
-    pytest.register_assert_rewrite(f"{__name__}.store_contract")  # so that a failure shows what was compared
+    if f"{__name__}.store_contract" not in sys.modules:
+        pytest.register_assert_rewrite(f"{__name__}.store_contract")  # so that a failure shows what was compared
     from .store_contract import StoreContract
 
     return StoreContract
