@@ -184,11 +184,12 @@ def generic_auth(keywords: Mapping[str, Any]) -> OAuth2Auth:
     method = rest.pop("token_endpoint_auth_method", None)
     client = OAuthClient(rest.pop("client_id"), rest.pop("client_secret", None), token_endpoint_auth_method=method)
     redirect_uri, origins = rest.pop("redirect_uri", None), rest.pop("origins", None)
-    asked = {name: rest.pop(name) for name in ("scope", "audience", "resource") if rest.get(name) is not None}
+    wishes = {name: rest.pop(name, None) for name in ("scope", "audience", "resource")}
+    asked = {name: wish for name, wish in wishes.items() if wish is not None}
     grant: Grant = AuthorizationCode(redirect_uri, **asked)
     if client.client_secret is not None and redirect_uri is None:
         grant = ClientCredentials(**asked)
-    source = TokenSource(server, client, rest.pop("grant", None) or grant, **{**rest, "user": rest.get("user", "")})
+    source = TokenSource(server, client, rest.pop("grant", None) or grant, **rest)
     return OAuth2Auth(source, origins=origins or _own_origin(source))
 
 
