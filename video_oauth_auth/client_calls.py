@@ -10,9 +10,11 @@ from .client import ClientCredential, OAuthClient, authentication_method
 from .discovery import Directory
 from .documents import endpoint_of
 from .endpoints import HTTPRequest, HTTPResponse, Parameters, form_request
-from .errors import ConfigurationError
+from .errors import ConfigurationError, TransportError
 
 __all__ = ["ClientCalls"]
+
+LEAST = 1.0  # seconds that an exchange is begun with
 
 
 class Means(Protocol):
@@ -63,4 +65,7 @@ class ClientCalls:
             credential = self._client.current()
         method = authentication_method(self._client, server)
         request = form_request(url, credential, method, parameters, server=server)
+        budget = means.budget
+        if budget.remaining() < min(LEAST, budget.seconds / 10):  # what it brings could not be read any more
+            raise TransportError(f"no time was left for {endpoint} after {budget.phase}; nothing was sent", sent=False)
         return request, transport.send(request, via=means.via, budget=means.budget)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
-from . import forks, transport
+from . import transport
 from .budget import Budget
 from .documents import Kept, get, lifetime, read_object, usable
 from .endpoints import HTTPResponse
@@ -74,13 +74,12 @@ class Directory:
         insecure_origins: as given; for the other URLs in the metadata, which are checked when they are needed.
     """
 
-    __slots__ = ("_at", "_given", "_kept", "_lock", "insecure_origins", "name")
+    __slots__ = ("_at", "_given", "_kept", "insecure_origins", "name")
 
     def __init__(self, server: AuthorizationServer | WebFinger | str, insecure_origins: frozenset[Origin]) -> None:
         self.insecure_origins = insecure_origins
         self._given: AuthorizationServer | None = None
         self._kept: Kept[AuthorizationServer] = Kept()
-        self._lock = forks.ForkSafeLock()  # held while one fetches for all
         self._at: str | WebFinger = ""
         if isinstance(server, AuthorizationServer):
             if server.token_endpoint:
@@ -106,8 +105,7 @@ class Directory:
         """
         if self._given is not None:
             return self._given
-        with self._lock.here():
-            return self._kept.current(lambda: self._fetch(via, budget))
+        return self._kept.current(lambda budget: self._fetch(via, budget), budget)
 
     def _fetch(self, via: transport.Via, budget: Budget) -> tuple[AuthorizationServer, float]:
         if isinstance(self._at, WebFinger):

@@ -13,7 +13,7 @@ from copy import copy
 from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar
 
-from . import transport
+from . import forks, transport
 from .budget import Budget, now
 from .endpoints import HTTPRequest, HTTPResponse
 from .errors import InvalidResponseError, OAuthError, TransportError
@@ -24,43 +24,71 @@ __all__ = ["Kept", "check_available", "endpoint_of", "get", "json_object", "life
 
 KEPT_AT_LEAST, KEPT_IF_NOT_SAID, KEPT_AT_MOST = 60.0, 3600.0, 86400.0  # seconds
 LOOKED_AGAIN_AFTER = 60.0  # seconds until the next try where the server is down and an old document is used
+SHORT_LOOK = 3.0  # seconds that looking for a newer document may take while there is an old one
 STALE_AT_MOST = 86400.0  # seconds that an old document is used while the server is down
 MOST_LEVELS = 100  # of nesting; whatever writes the members somewhere must not run out of stack
 
 T = TypeVar("T")
 
 
-class Kept(Generic[T]):
-    """A document that is kept as long as its server says, and a little longer while the server is down."""
+Fetch = Callable[[Budget], tuple[T, float]]  # gives a document and the seconds that it may be kept
 
-    __slots__ = ("_fresh_until", "_stale_until", "_value")
+
+class Kept(Generic[T]):
+    """A document that is kept as long as its server says, and a little longer while the server is down.
+
+    One caller fetches for all who ask meanwhile. An old document is only worth a short look for a newer one.
+    """
+
+    __slots__ = ("_failed", "_fresh_until", "_lock", "_stale_until", "_value")
 
     def __init__(self) -> None:
+        self._lock = forks.ForkSafeLock()  # held while one fetches for all
         self._value: T | None = None
         self._fresh_until = self._stale_until = 0.0
+        self._failed: tuple[float, OAuthError] | None = None  # when, and why
 
-    def current(self, fetch: Callable[[], tuple[T, float]]) -> T:
-        """Give the document, and fetch it where it is not known or too old; for one caller at a time.
+    def current(self, fetch: Fetch[T], budget: Budget) -> T:
+        """Give the document, and fetch it where it is not known or too old.
 
         Args:
-            fetch: gives the document and the seconds that it may be kept.
+            fetch: fetches it.
+            budget: the time that it may take.
 
         Raises:
-            OAuthError: there is none, and `fetch` said why.
+            OAuthError: there is none, and `fetch` said why; or others were still fetching it at the end of the budget.
         """
-        if self._value is not None and now() < self._fresh_until:
-            return self._value
+        asked_at, old = now(), self._value
+        if old is not None and asked_at < self._fresh_until:
+            return old
+        old = old if asked_at < self._stale_until else None
+        lock = self._lock.here()
+        if not lock.acquire(timeout=max(budget.remaining(), 0.0) if old is None else 0.0):
+            if old is None:
+                raise TransportError(f"not done within {budget.seconds:g} s: still {budget.phase}", sent=False)
+            return old
         try:
-            return self.renewed(fetch)
-        except OAuthError:
-            if self._value is None or now() >= self._stale_until:
+            return self._fetched(fetch, budget, asked_at, old)
+        finally:
+            lock.release()
+
+    def _fetched(self, fetch: Fetch[T], budget: Budget, asked_at: float, old: T | None) -> T:
+        if self._value is not None and now() < self._fresh_until:  # by another, meanwhile
+            return self._value
+        if self._failed is not None and self._failed[0] > asked_at:
+            raise self._failed[1].copied()
+        try:
+            return self.renewed(fetch, budget if old is None else Budget(min(SHORT_LOOK, budget.remaining())))
+        except OAuthError as error:
+            if old is None:
+                self._failed = (now(), error.copied())
                 raise
         self._fresh_until = now() + LOOKED_AGAIN_AFTER
-        return self._value
+        return old
 
-    def renewed(self, fetch: Callable[[], tuple[T, float]]) -> T:
-        """Fetch the document, however fresh it is; arguments and errors as for `current`."""
-        self._value, kept = fetch()
+    def renewed(self, fetch: Fetch[T], budget: Budget) -> T:
+        """Fetch the document, however fresh it is; for one caller at a time. Arguments and errors as for `current`."""
+        self._value, kept = fetch(budget)
         self._fresh_until = now() + kept
         self._stale_until = self._fresh_until + STALE_AT_MOST
         return self._value

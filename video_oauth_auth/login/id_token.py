@@ -52,6 +52,16 @@ class IDTokens:
         self._insecure = insecure_origins
         self._keys = Keys()
 
+    def prepare(self, server: AuthorizationServer, via: Via, budget: Budget) -> None:
+        """Fetch the issuer's keys, if it has some, before something is sent that can be sent once only.
+
+        Raises:
+            TransportError, InvalidResponseError: they cannot be had.
+        """
+        if server.issuer and server.jwks_uri:
+            jwks_uri = endpoint_of(server, "jwks_uri", self._insecure) or ""
+            self._keys.fetch(issuer=server.issuer, jwks_uri=jwks_uri, via=via, budget=budget)
+
     def claims(
         self,
         token: Token,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,12 +90,9 @@ class Keys:
             InvalidResponseError: none of them verifies it, or what is there is no key set.
         """
         with self._locked(jwks_uri, budget):
-            if self._place != (issuer, jwks_uri):
-                self._forget()
-                self._place = (issuer, jwks_uri)
-            payload = _payload(token, alg, kid, self._kept.current(lambda: _fetched(jwks_uri, via, budget)))
+            payload = _payload(token, alg, kid, self._present(issuer, jwks_uri, via, budget))
             if payload is None and self._may_look_again():
-                payload = _payload(token, alg, kid, self._look_again(lambda: _fetched(jwks_uri, via, budget)))
+                payload = _payload(token, alg, kid, self._look_again(jwks_uri, via, budget))
         if payload is None:
             named = "" if kid is None else f" and is named {cleaned(kid, limit=60)!r}"
             raise InvalidResponseError(
@@ -103,6 +100,17 @@ class Keys:
                 f"fits it. Keys for encryption, for other algorithms, and RSA keys under {LEAST_BITS} bits are not used"
             )
         return payload
+
+    def fetch(self, *, issuer: str, jwks_uri: str, via: Via, budget: Budget) -> None:
+        """Fetch the keys, if they are not known; arguments and errors as for `verified`."""
+        with self._locked(jwks_uri, budget):
+            self._present(issuer, jwks_uri, via, budget)
+
+    def _present(self, issuer: str, jwks_uri: str, via: Via, budget: Budget) -> tuple[PublicKey, ...]:
+        if self._place != (issuer, jwks_uri):
+            self._forget()
+            self._place = (issuer, jwks_uri)
+        return self._kept.current(lambda budget: _fetched(jwks_uri, via, budget), budget)
 
     def _may_look_again(self) -> bool:
         """Tell whether it is not too early; where the last look failed, it fails again in the meantime."""
@@ -112,10 +120,10 @@ class Keys:
             raise self._failure.copied()
         return False
 
-    def _look_again(self, fetch: Callable[[], _Fetched]) -> tuple[PublicKey, ...]:
+    def _look_again(self, jwks_uri: str, via: Via, budget: Budget) -> tuple[PublicKey, ...]:
         self._next_look_at, self._failure = now() + PAUSE, None
         try:
-            return self._kept.renewed(fetch)
+            return self._kept.renewed(lambda budget: _fetched(jwks_uri, via, budget), budget)
         except OAuthError as error:
             self._failure = error.copied()
             raise
