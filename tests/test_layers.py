@@ -50,6 +50,7 @@ LAYERS: dict[str, set[str]] = {
     "the way of a renewal": {"settings", "client_calls", "token_calls", "keeping", "renewal"},
     "the token source": {"provided", "source"},
     "signing in": {
+        "login.asking",
         "login.authorization",
         "login.device",
         "login.interactive",
@@ -66,6 +67,10 @@ LAYERS: dict[str, set[str]] = {
         "providers.environment",
         "providers.platform",
         "providers.brightcove",
+        "providers.brightcove_calls",
+        "providers.brightcove_credentials",
+        "providers.brightcove_operations",
+        "providers.brightcove_records",
         "providers.cidaas",
         "providers.ibm_video_streaming",
         "providers.movingimage",

@@ -1,4 +1,4 @@
-"""A server that speaks like Brightcove Video Cloud: token endpoint, CMS and Dynamic Ingest.
+"""A server that speaks like Brightcove Video Cloud: token endpoint, client credentials, CMS and Dynamic Ingest.
 
 One origin stands for all of Brightcove's API hosts. Sources: the vendor's OAuth, CMS and Dynamic Ingest API
 references at https://apis.support.brightcove.com.
@@ -7,13 +7,14 @@ references at https://apis.support.brightcove.com.
 import itertools
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 from urllib.parse import unquote
 
 from .answers import Answer, json_answer
 from .api import Api, json_object
+from .brightcove_credentials import CREDENTIALS, CredentialsApi
 from .dialect import Dialect
 from .recording import RecordedRequest, Role
 from .routes import Route, Routes, query_of, whole_number
@@ -53,6 +54,13 @@ class BrightcoveApi(Api):
             ("POST", rf"{VIDEO}/ingest-requests", self._ingest),
         ]
         self._routes = Routes(routes, error=_no_route)
+        self.credentials = CredentialsApi(ledger)
+
+    def answer(self, request: RecordedRequest) -> Answer:
+        """Client credentials for whoever has the BC_TOKEN, everything else for a live token."""
+        if request.path == CREDENTIALS or request.path.startswith(f"{CREDENTIALS}/"):
+            return self.credentials.answer(request, cast("BrightcoveServer", self.settings).bc_token)
+        return super().answer(request)
 
     def resource(self, request: RecordedRequest) -> Answer:
         """The resource of this path, as Brightcove answers it."""
@@ -152,16 +160,37 @@ class BrightcoveServer(LoopbackServer):
     """A server that speaks like Brightcove: HTTP Basic, tokens for 300 s, no refresh tokens.
 
     The token endpoint is `/v4/access_token`, there is no discovery, and a 401 is the JSON list that may also
-    mean a missing permission. Besides the CMS and ingest paths, the API has those of `Api`.
+    mean a missing permission. Besides the CMS and ingest paths, the API has those of `Api`. It also answers at the
+    origin of the token endpoint, where `/v4/client_credentials` is.
+
+    Attributes:
+        bc_token: The cookie of the Studio session that may make and change client credentials. (Tokens are given to
+            the one registered client only, whatever credentials are made.)
     """
 
-    dialect: ClassVar[Dialect] = Dialect(endpoints={"token_endpoint": "/v4/access_token"}, form_in_query=True)
+    dialect: ClassVar[Dialect] = Dialect(
+        endpoints={"token_endpoint": "/v4/access_token"}, form_in_query=True, api_at_issuer=True
+    )
     apis: ClassVar[Mapping[Role, type[Api]]] = {"api": BrightcoveApi}
 
     token_endpoint_auth_methods: tuple[str, ...] = (BASIC,)
     grant_types: tuple[str, ...] = ("client_credentials",)
     discovery_documents: tuple[str, ...] = ()
     challenge: Challenge = "brightcove"
+    bc_token: str = field(default="test-bc-token", repr=False)
+
+    @property
+    def credentials_url(self) -> str:
+        """Where client credentials are made and changed."""
+        return self.url + CREDENTIALS
+
+    def secrets(self) -> frozenset[str]:
+        """Those of every server, and the BC_TOKEN."""
+        return super().secrets() | {self.bc_token}
+
+    def credentials(self) -> list[dict[str, Any]]:
+        """The client credentials that were made, in that order, as they are told: without their secrets."""
+        return cast("BrightcoveApi", self.api).credentials.known()
 
     def add_video(self, account: str, name: str) -> dict[str, Any]:
         """Add a video to the catalogue of an account, and give its members."""
