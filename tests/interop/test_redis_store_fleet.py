@@ -224,41 +224,45 @@ def test_a_process_that_ends_leaves_no_lease(
 def test_children_that_are_forked_at_any_moment_use_connections_of_their_own(
     oauth_server: OAuthServer, redis_server: RedisServer, program: StartProgram
 ) -> None:
+    """While threads take connections and give them back without a pause; no child waits for a lock of theirs."""
     running = program(
         f"""
         {IMPORTS}
+        import signal
         store = RedisStore({redis_server.url!r})
         source = source_of(store=store)
         done = threading.Event()
 
         def work(user):
-            source = source_of(store=store, user=user)
+            key = source_of(user=user).key
             while not done.is_set():
-                source.get_token(rejected=source.get_token())
+                with store.transaction(key, timeout=20) as entry:
+                    entry.save(Token(access_token=user))
 
         threads = [threading.Thread(target=work, args=(str(number),)) for number in range(4)]
         for thread in threads:
             thread.start()
-        children = []
-        for number in range(20):
+        statuses = []
+        for number in range(200):
             child = os.fork()
             if not child:
+                signal.alarm(20)
                 try:
-                    source.get_token(rejected=source.get_token())
-                    assert store.load(source.key).access_token
+                    token = source.get_token()
+                    assert store.load(source.key) == token
                     assert source.key in store.entries()
                 finally:
                     os._exit(sys.exc_info()[0] is not None)
-            children.append(child)
-            source.get_token()
-        say(*[os.waitpid(child, 0)[1] for child in children])
+            statuses.append(os.waitpid(child, 0)[1])
+        say(*statuses)
         done.set()
         for thread in threads:
             thread.join()
         """
     )
-    assert running.said().split() == ["0"] * 20
+    assert running.said().split() == ["0"] * 200
     running.end(within=20)
+    assert len(oauth_server.token_calls) == 1
 
 
 def test_a_child_of_the_holder_neither_frees_its_lease_nor_changes_its_entry(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 from .. import forks
 from ..errors import ConfigurationError, StoreError
@@ -41,7 +43,7 @@ class Connection:
         ConfigurationError: it is neither, or redis-py is not installed.
     """
 
-    __slots__ = ("_client", "_failures", "place")
+    __slots__ = ("__weakref__", "_client", "_failures", "place")
 
     def __init__(self, url_or_client: str | Redis) -> None:
         library = _import_redis()
@@ -49,6 +51,7 @@ class Connection:
         # ValueError: a client that was told to decode answers got one that is no text.
         self._failures = (library.RedisError, OSError, ValueError)
         self.place = _place(self._client, library)
+        _connections.add(self)
 
     def run(self, what: str, *command: str | int | bytes) -> Any:
         """Run a command.
@@ -71,11 +74,34 @@ class Connection:
         """Run a script over the keys with these names, as `run` does."""
         return self.run(what, "EVAL", script, len(names), *names, *arguments)
 
+    def unlock(self) -> None:
+        """Open the locks of the client's pool in a child process, where nobody else would.
+
+        redis-py finds out about a fork by itself and begins with new connections; but its versions since 6 wait for the
+        pool's lock before that, which a thread of the parent may have held.
+        """
+        pool = getattr(self._client, "connection_pool", None)
+        for name in ("_lock", "_fork_lock"):
+            if hasattr(pool, name):
+                setattr(pool, name, threading.RLock())
+
+
+_connections: WeakSet[Connection] = WeakSet()
+
+
+def _unlock_all() -> None:
+    for connection in list(_connections):
+        connection.unlock()
+
+
+forks.reset_in_child(_unlock_all)
+
 
 def _import_redis() -> ModuleType:
     with forks.held_off, suppress(ImportError):
         import redis
 
+        "".encode("idna")  # a first connection imports this codec, and no fork must happen meanwhile
         return redis
     raise ConfigurationError("RedisStore needs the library of an extra: pip install 'video-oauth-auth[redis]'")
 
