@@ -23,7 +23,7 @@ from ..providers.platform import PlatformAuth
 from ..server import AuthorizationServer
 from ..source import TokenSource
 
-__all__ = ["PLATFORMS", "Chosen", "from_environment", "from_options", "from_profile", "named"]
+__all__ = ["PLATFORMS", "Chosen", "from_environment", "from_options", "from_profile", "named", "sends_token_to"]
 
 PLATFORMS: Mapping[str, type[PlatformAuth]] = {
     "brightcove": BrightcoveAuth,
@@ -90,6 +90,11 @@ def source_of(auth: OAuth2Auth) -> TokenSource:
     source = auth.source
     assert isinstance(source, TokenSource)  # noqa: S101 - nothing else is made here
     return source
+
+
+def sends_token_to(auth: OAuth2Auth, url: str) -> bool:
+    """Tell whether a request to this URL carries the token."""
+    return auth._origins.holds(url)
 
 
 def named(name: str, user: str) -> Chosen:

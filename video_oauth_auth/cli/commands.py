@@ -7,7 +7,11 @@ from typing import Any, NoReturn
 import click
 
 from ..errors import LoginRequired, OAuthError
+from .demo import demo
+from .discover import discover
+from .doctor import doctor
 from .output import exit_code, say
+from .request import request
 from .sign_ins import login, logout, token
 from .status import status
 
@@ -53,5 +57,5 @@ def commands() -> None:
     """
 
 
-for one in (login, logout, status, token):
+for one in (login, logout, status, token, request, discover, doctor, demo):
     commands.add_command(one)
