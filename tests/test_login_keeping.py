@@ -139,7 +139,7 @@ def test_an_event_loop_goes_on_turning_meanwhile(server):
 # --- where they cannot be kept ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", ["lock", "read", "save"])
+@pytest.mark.parametrize("step", ["lock", "save"])
 @pytest.mark.parametrize("error", [ForeignError("an invented text"), OSError(28, "No space left on device")])
 def test_tokens_that_cannot_be_kept_serve_the_process_and_are_saved_later(server, clock, caplog, step, error):
     store = FaultyStore()

@@ -308,12 +308,20 @@ def test_a_task_that_is_cancelled_leaves_the_sign_out_to_go_on(server, store):
 # --- the store fails ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", ["lock", "read"])
-def test_where_the_store_cannot_be_locked_nothing_has_happened(server, step):
+def test_an_entry_that_cannot_be_read_under_its_lock_can_be_forgotten(server):
     store = FaultyStore()
     ann = signed_in(server, store)
-    store.fail(step, ForeignError("an invented text"))
-    with pytest.raises(StoreError, match="could not be locked and read"):
+    store.fail("read", ForeignError("an invented text"))
+    assert ann.logout() is True
+    store.work()
+    assert (store.tokens, ann.source.peek()) == ({}, None)
+
+
+def test_where_the_store_cannot_be_locked_nothing_has_happened(server):
+    store = FaultyStore()
+    ann = signed_in(server, store)
+    store.fail("lock", ForeignError("an invented text"))
+    with pytest.raises(StoreError, match="could not be locked"):
         ann.logout()
     assert revocations(server) == []
     assert whose(ann, server) == "ann"

@@ -15,8 +15,8 @@ from .budget import Budget
 from .documents import Kept, get, lifetime, read_object, usable
 from .endpoints import HTTPResponse
 from .errors import ConfigurationError, InvalidResponseError, cleaned
-from .origin import Origin, checked_endpoint, insecure_members, origin_of, written
-from .server import AuthorizationServer
+from .origin import Origin, checked_endpoint, insecure_members, is_loopback, origin_of, written
+from .server import ENDPOINTS, AuthorizationServer
 
 __all__ = ["Directory", "WebFinger", "discover"]
 
@@ -141,6 +141,7 @@ class Directory:
                 href = link.get("href")
                 if isinstance(href, str):
                     href = usable(href, "issuer link", url, self.insecure_origins)
+                    _check_not_this_machine(href, "issuer link", url, self.insecure_origins)
                     return href if href.endswith(OPENID) else href.rstrip("/") + OPENID, lifetime(response.headers)
         raise InvalidResponseError(f"{url} (status {response.status}) links to no issuer", status=response.status)
 
@@ -175,4 +176,19 @@ def _metadata(response: HTTPResponse, url: str, issuer: str, insecure: frozenset
     if not isinstance(endpoint, str):
         raise InvalidResponseError(f"the metadata of {issuer} name no token_endpoint")
     usable(endpoint, "token_endpoint", url, insecure)
-    return AuthorizationServer.from_metadata(members)
+    server = AuthorizationServer.from_metadata(members)
+    for name in ENDPOINTS:
+        _check_not_this_machine(getattr(server, name), name, url, insecure)
+    return server
+
+
+def _check_not_this_machine(link: str | None, name: str, where: str, insecure: frozenset[Origin]) -> None:
+    """Refuse a link from elsewhere to a program on this machine: it would get secrets, and without TLS."""
+    origin, source = origin_of(link or ""), origin_of(where)
+    if origin is None or origin[0] == "https" or not is_loopback(origin[1]) or origin in insecure:
+        return
+    if source is None or not is_loopback(source[1]):
+        raise InvalidResponseError(
+            f"{where} names a program on this machine as its {name}, {written(origin)}: if that is meant, name it in "
+            f"insecure_origins="
+        )

@@ -198,14 +198,8 @@ def endpoint_of(server: AuthorizationServer, name: str, insecure_origins: frozen
 def usable(url: str, name: str, where: str, insecure_origins: frozenset[Origin]) -> str:
     """Give back an URL that comes from a document, if it may be used.
 
-    Args:
-        url: the URL.
-        name: what it is, for the message.
-        where: what it stands in, for the message.
-        insecure_origins: origins that may be used without TLS.
-
     Raises:
-        InvalidResponseError: it is not absolute, not https, or has odd parts.
+        InvalidResponseError: it is not absolute, not https, or has odd parts; says `name` and `where` it stands.
     """
     failure = None
     try:

@@ -21,7 +21,7 @@ from .waiting import Shared, done_within
 __all__ = ["Errand", "apart", "arun", "run"]
 
 LOOK_AGAIN = 60.0  # seconds
-GRACE = 6.0  # seconds that callers wait longer than the exchanges may take: what came has to be saved
+GRACE = 6.0  # seconds that callers wait longer than what they wait for may take
 
 T = TypeVar("T")
 
@@ -46,17 +46,22 @@ class Errand:
 
 
 class _Result(Generic[T]):
-    """What came of a job: a value, or an error that is handed over as a value."""
+    """What came of a job: a value, or an error that is handed over as a value.
+
+    Args:
+        job: is done at once.
+        foreign: the exceptions that are told as an `OAuthError`, without their frames.
+    """
 
     __slots__ = ("error", "value")
 
-    def __init__(self, job: Callable[[], T]) -> None:
+    def __init__(self, job: Callable[[], T], foreign: type[BaseException]) -> None:
         self.error: OAuthError | None = None
         try:
             self.value = job()
         except OAuthError as error:
             self.error = error.copied()
-        except BaseException as error:  # noqa: BLE001 - told to the caller, without its frames
+        except foreign as error:
             self.error = unexpected(error, "this call")
 
     def taken(self) -> T:
@@ -71,9 +76,14 @@ def run(job: Callable[[Errand], T], errand: Errand) -> T:
     Raises:
         OAuthError: what it raised, or that it took too long.
     """
-    future = _begun(job, errand)
+    in_time = _in_time(job, errand)
+    if workers.is_worker():  # which others may wait for: it does not wait for another one
+        return _Result(in_time, Exception).taken()
+    future, work = _prepared(in_time)
+    if not workers.submit(work):
+        return _Result(in_time, Exception).taken()
     try:
-        result = future.result(timeout=errand.budget.remaining() + GRACE)
+        result = future.result(timeout=_patience(errand))
     except NotDone:
         result = None
     return _given(result, errand)
@@ -81,27 +91,33 @@ def run(job: Callable[[Errand], T], errand: Errand) -> T:
 
 async def arun(job: Callable[[Errand], T], errand: Errand) -> T:
     """Do the same without blocking the event loop."""
-    future = _begun(job, errand)
-    done = await done_within(future, errand.budget.remaining() + GRACE)
+    future, work = _prepared(_in_time(job, errand))
+    if not workers.submit(work):
+        raise TransportError("no thread could be started for this call; nothing was sent", sent=False)
+    done = await done_within(future, _patience(errand))
     return _given(future.result() if done else None, errand)
 
 
-def _begun(job: Callable[[Errand], T], errand: Errand) -> Shared[_Result[T]]:
+def _in_time(job: Callable[[Errand], T], errand: Errand) -> Callable[[], T]:
     def in_time() -> T:
+        if errand.budget.remaining() <= 0:
+            raise TransportError(f"no worker was free within {errand.budget.seconds:g} s", sent=False)
         with workers.finished_at_exit(errand.budget):
             return job(errand)
 
-    future, work = _prepared(in_time)
-    if not workers.submit(work):
-        work()
-    return future
+    return in_time
 
 
 def _prepared(job: Callable[[], T]) -> tuple[Shared[_Result[T]], Callable[[], None]]:
     """Give the future of a job, and what does it in the context of this moment."""
     future: Shared[_Result[T]] = Shared()
     context = contextvars.copy_context()
-    return future, lambda: future.set_result(context.run(_Result, job))
+    return future, lambda: future.set_result(context.run(_Result, job, BaseException))
+
+
+def _patience(errand: Errand) -> float:
+    """Give the seconds to wait: for the exchanges, and then for the lock under which what came is saved."""
+    return errand.budget.remaining() + errand.budget.seconds + GRACE
 
 
 def _given(result: _Result[T] | None, errand: Errand) -> T:

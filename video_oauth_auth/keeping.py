@@ -114,7 +114,8 @@ class Keeper:
         try:
             if entry is not None:
                 entry.save(held.token)
-                self.unsaved = None
+                if self.unsaved is not None and self.unsaved.held.token.issued_at <= held.token.issued_at:
+                    self.unsaved = None
                 return held
         except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
             self.warn("written", error)

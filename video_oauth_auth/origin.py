@@ -18,6 +18,7 @@ __all__ = [
     "checked_endpoint",
     "has_any_port",
     "insecure_members",
+    "is_loopback",
     "listed",
     "origin_of",
     "shared_origins",

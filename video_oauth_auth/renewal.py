@@ -111,11 +111,8 @@ class Renewer:
         attempt.publish(kept)
         return kept.token
 
-    def replace(self, token: Token | None, timeout: float) -> Held | None:
-        """Keep this token instead of what is stored, or nothing; forget every failure.
-
-        Returns:
-            The token as it is to be used from now on.
+    def replace(self, token: Token | None, timeout: float, publish: Callable[[Held | None], None]) -> None:
+        """Keep this token instead of what is stored, or nothing; forget every failure; publish it.
 
         Raises:
             StoreError: the store could not be locked within `timeout` seconds, or emptied.
@@ -125,19 +122,18 @@ class Renewer:
             if token is None:
                 self.keeper.delete(entry)
             self._forget()
-            return None if token is None else self.keeper.save(self._settings.hold(token), entry)
+            publish(None if token is None else self.keeper.save(self._settings.hold(token), entry))
 
-    def keep(self, token: Token, timeout: float) -> Held:
+    def keep(self, token: Token, timeout: float, publish: Callable[[Held | None], None]) -> None:
         """Keep the token of a sign-in, whatever happens: nobody could sign in with the same code again."""
         try:
-            held = self.replace(token, timeout)
+            self.replace(token, timeout, publish)
         except StoreError as error:
             self.keeper.warn("locked", error)
             self._forget()
-            held = None
-        return held or self.keeper.save(self._settings.hold(token), None)
+            publish(self.keeper.save(self._settings.hold(token), None))
 
-    def end(self, revoke: Callable[[Token], bool], timeout: float) -> bool:
+    def end(self, revoke: Callable[[Token], bool], timeout: float, publish: Callable[[Held | None], None]) -> bool:
         """Have the tokens revoked and keep nothing, even where that fails; tells whether the server knows.
 
         Raises:
@@ -153,8 +149,9 @@ class Renewer:
             except OAuthError as error:
                 logger.warning("the sign-in is forgotten here, but the server could not be told: %s", error)
             finally:
-                self.keeper.delete(entry)
                 self._forget()
+                publish(None)
+                self.keeper.delete(entry)
             return told
 
     def _locked(self, stack: ExitStack, timeout: float) -> Entry:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .errors import ConfigurationError, InvalidResponseError
 
-__all__ = ["AuthorizationServer"]
+__all__ = ["ENDPOINTS", "AuthorizationServer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +78,7 @@ class AuthorizationServer:
         return self.issuer or self.token_endpoint or ""
 
 
-_TEXTS = (
-    "issuer",
+ENDPOINTS = (
     "authorization_endpoint",
     "token_endpoint",
     "revocation_endpoint",
@@ -88,6 +87,7 @@ _TEXTS = (
     "jwks_uri",
     "end_session_endpoint",
 )
+_TEXTS = ("issuer", *ENDPOINTS)
 _LISTS = (
     "token_endpoint_auth_methods_supported",
     "token_endpoint_auth_signing_alg_values_supported",

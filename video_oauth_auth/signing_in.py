@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from . import forks
 from .errands import Errand, apart, arun, run
-from .errors import ConfigurationError, InvalidResponseError, StoreError
+from .errors import ConfigurationError, InvalidResponseError, OAuthError, StoreError
 from .grants import DeviceCode
 from .login.authorization import Answer, AuthorizationRequest, UserOf
 from .login.people import People
@@ -177,21 +177,11 @@ class SigningIn:
     def _completed(
         self, pending: AuthorizationRequest, response: Answer, user: UserOf | None
     ) -> Callable[[Errand], Token]:
-        _, sign_in = self._for_people()
-        if not isinstance(pending, AuthorizationRequest):
-            raise ConfigurationError("pending is what begin_login() gave, or AuthorizationRequest.from_dict() of it")
-        if user is not None and not callable(user):
-            raise ConfigurationError("complete_login(user=) is a callable; a name is given to begin_login(user=)")
-        user_of = user or pending.user_of
-        if pending.user is None and user_of is None:
-            raise ConfigurationError(
-                "whose sign-in is this? begin_login() was told to find the user in the token; say how once more: "
-                'complete_login(pending, response, user=lambda token: token.claims["sub"])'
-            )
-
         def complete(errand: Errand) -> Token:
+            _, sign_in = self._for_people()
+            user_of = _finder(pending, user)
             token = sign_in.redeem(pending, response, errand)
-            name = pending.user if user_of is None or pending.user is not None else _found(user_of, token)
+            name = _found(user_of, token) if user_of else pending.user
             self._sibling(name or "")._for_people()[0].keep(token, errand)
             return token
 
@@ -300,7 +290,8 @@ class SigningIn:
         try:
             keys = list(source.settings.store.entries())
         except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
-            failure = f"the token store could not be listed ({type(error).__name__})"
+            why = error if isinstance(error, OAuthError) else type(error).__name__
+            failure = f"the token store could not be listed ({why})"
         else:
             return sorted({key.user for key in keys if key.user and key == source.settings.key(key.user)})
         raise StoreError(failure)
@@ -331,10 +322,31 @@ class SigningIn:
             with _making.here():
                 if self._sign_in is None:
                     self._asking = forks.ForkSafeLock()
-                    people: People[Any] = People()
+                    people: People[Any] = People(lambda one: one.source.has_unsaved())
                     people.get(source.key.user, lambda: self)
                     self._people, self._sign_in = people, SignIn(source.settings)
         return source, self._sign_in
+
+
+def _finder(pending: AuthorizationRequest, user: UserOf | None) -> UserOf | None:
+    """Give what finds the user in the token; None where `begin_login` was told who it is."""
+    if not isinstance(pending, AuthorizationRequest):
+        raise ConfigurationError("pending is what begin_login() gave, or AuthorizationRequest.from_dict() of it")
+    if user is not None and not callable(user):
+        raise ConfigurationError("complete_login(user=) is a callable; a name is given to begin_login(user=)")
+    if pending.user is None:
+        if user is None and pending.user_of is None:
+            raise ConfigurationError(
+                "whose sign-in is this? begin_login() was told to find the user in the token; say how once more: "
+                'complete_login(pending, response, user=lambda token: token.claims["sub"])'
+            )
+        return user or pending.user_of
+    if user is not None:
+        raise ConfigurationError(
+            "whose sign-in is this? begin_login() was told, and complete_login(user=) might find another one: give the "
+            "callable to begin_login(user=) too"
+        )
+    return None
 
 
 def _found(user_of: UserOf, token: Token) -> str:

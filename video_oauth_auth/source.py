@@ -190,7 +190,7 @@ class TokenSource:
         while True:
             token, attempt, mine = self._next(rejected, library, patient=patient)
             if mine is not None:
-                self._start(mine, on_caller=runs_on_caller(mine.via.library) or bool(_this_thread.renewing))
+                self._start(mine, on_caller=runs_on_caller(mine.via.library) or workers.is_worker())
             if attempt is None:
                 return _given(token)
             try:
@@ -350,16 +350,17 @@ class TokenSource:
 
     def keep(self, token: Token, errand: Errand) -> None:
         """Use the token of a sign-in from now on, and save it; where that fails it serves this process."""
-        held = self._renewer.keep(token, max(errand.budget.remaining(), LOCK_AT_LEAST))
-        self._become(held)
+        # A renewal that holds the lock will end within its own time, and must not meet a token that came past it.
+        self._renewer.keep(token, self.settings.token_timeout + LOCK_AT_LEAST, self._become)
         self.reporter.signed_in(errand, saved=self._renewer.keeper.unsaved is None)
 
     def end(self, revoke: Callable[[Token], bool], errand: Errand) -> bool:
         """Forget the token, and have it revoked; tells whether the server knows."""
-        try:
-            return self._renewer.end(revoke, max(errand.budget.remaining(), LOCK_AT_LEAST))
-        finally:
-            self._become(None)
+        return self._renewer.end(revoke, max(errand.budget.remaining(), LOCK_AT_LEAST), self._become)
+
+    def has_unsaved(self) -> bool:
+        """Tell whether there is a token that the store could not keep yet."""
+        return self._renewer.keeper.unsaved is not None
 
     def known(self) -> Token | None:
         """Give the token in memory or else in the store, whatever its state; may block."""
@@ -384,7 +385,7 @@ class TokenSource:
         self._replace(None)
 
     def _replace(self, token: Token | None) -> None:
-        self._become(self._renewer.replace(token, self.settings.token_timeout))
+        self._renewer.replace(token, self.settings.token_timeout, self._become)
 
     def _become(self, held: Held | None) -> None:
         with self._lock.here():

@@ -17,13 +17,25 @@ from typing import Any
 from . import forks
 from .budget import Budget, now
 
-__all__ = ["MOST_AT_ONCE", "finished_at_exit", "submit"]
+__all__ = ["MOST_AT_ONCE", "finished_at_exit", "is_worker", "submit"]
 
 MOST_AT_ONCE = 32
 NEW_AT_ONCE, NEW = 4, 0.01  # jobs that may begin within that many seconds while earlier ones have not ended
 AT_EXIT = 5.0  # seconds that a process waits at its end for answers that are on their way
 
 Job = Callable[[], Any]
+
+
+class _ThisThread(threading.local):
+    is_worker = False
+
+
+_this_thread = _ThisThread()
+
+
+def is_worker() -> bool:
+    """Tell whether this thread is a worker: one that waited for another could wait for ever."""
+    return _this_thread.is_worker
 
 
 class _Workers:
@@ -81,6 +93,7 @@ class _Workers:
 
     def _work(self) -> None:
         me = threading.current_thread()
+        _this_thread.is_worker = True
         while (job := self._next_job(me)) is not None:
             with suppress(BaseException):  # whatever it was, the job has told those who wait for it
                 job()

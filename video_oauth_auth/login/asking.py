@@ -17,6 +17,8 @@ from .sign_in import SignIn
 
 __all__ = ["ask", "usable"]
 
+POLL = 5.0  # seconds that a poll has at least: it may bring the tokens in the last moment
+
 
 def usable(source: TokenSource) -> Token | None:
     """Give the token of a sign-in that was there before; where there was none, nothing is reported as failed."""
@@ -82,8 +84,8 @@ def _in_browser(
         )
 
     redirect_uri = sign_in.authorization_code().redirect_uri or ANY_PORT
-    request, answer = in_browser(begin, redirect_uri, person, source.settings.directory.insecure_origins)
-    return complete(request, answer)
+    insecure_origins = source.settings.directory.insecure_origins
+    return complete(*in_browser(begin, redirect_uri, person, insecure_origins))  # no name here: a frame would keep it
 
 
 def _on_device(
@@ -97,4 +99,4 @@ def _on_device(
         return token
 
     insecure_origins = source.settings.directory.insecure_origins
-    return on_device(begun, lambda: run(poll, source.errand(person.left)), person, insecure_origins)
+    return on_device(begun, lambda: run(poll, source.errand(max(person.left, POLL))), person, insecure_origins)

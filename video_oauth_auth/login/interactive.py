@@ -70,7 +70,7 @@ class Person:
     notify: Callable[[str], object] | None
     user: str
     causes: str = field(default="", init=False)
-    reminder: str = field(default="", init=False)
+    reminder: str = field(default="", init=False, repr=False)  # it has the state in it
     _ends_at: float = field(default=0.0, init=False)
     _told_at: float = field(default=0.0, init=False)
 
@@ -123,12 +123,14 @@ class Person:
         Raises:
             LoginRequired: cancelled, or the time is over.
         """
-        while not lock.acquire(timeout=LOOK):
-            self.still_waits()
+        held = False
         try:
+            while not (held := lock.acquire(timeout=LOOK)):
+                self.still_waits()
             yield
         finally:
-            lock.release()
+            if held:
+                lock.release()
 
     def pause(self, seconds: float) -> None:
         """Wait, as long as it makes sense to.

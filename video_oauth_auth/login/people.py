@@ -17,9 +17,14 @@ T = TypeVar("T")
 
 
 class People(Generic[T]):
-    """Gives the same object for the same user while it lives; the last thousand are kept alive."""
+    """Gives the same object for the same user while it lives; the last thousand are kept alive.
 
-    def __init__(self) -> None:
+    Args:
+        is_needed: tells whether an object has to stay longer.
+    """
+
+    def __init__(self, is_needed: Callable[[T], bool]) -> None:
+        self._is_needed = is_needed
         self._lock = forks.ForkSafeLock()
         self._alive: WeakValueDictionary[str, T] = WeakValueDictionary()
         self._recent: OrderedDict[str, T] = OrderedDict()
@@ -33,5 +38,6 @@ class People(Generic[T]):
             self._recent[user] = one
             self._recent.move_to_end(user)
             if len(self._recent) > KEPT:
-                self._recent.popitem(last=False)
+                oldest = next((name for name, other in self._recent.items() if not self._is_needed(other)), user)
+                del self._recent[oldest]
             return one

@@ -35,7 +35,8 @@ def once(request: AuthorizationRequest, errand: Errand) -> Iterator[None]:
     with _lock.here():
         if digest in _redeemed:
             raise InvalidResponseError(
-                "this answer to a sign-in has been used already; a code is sent once. What came of it is kept"
+                "this answer to a sign-in has been used already; a code is sent once. Where nobody is signed in now, "
+                "begin the sign-in anew"
             )
         _redeemed[digest] = None
         if len(_redeemed) > REMEMBERED:

@@ -16,6 +16,7 @@ from ..endpoints import Parameters, bearer_request, code_parameters, device_para
 from ..errands import Errand
 from ..errors import ConfigurationError, InvalidResponseError, OAuthError, ResponseError, TransportError
 from ..grants import AuthorizationCode, DeviceCode, Grant, check_authorization_extra
+from ..server import AuthorizationServer
 from ..settings import SourceSettings
 from ..token import Token
 from .authorization import (
@@ -115,9 +116,8 @@ class SignIn:
         errand.grant_type = grant.grant_type
         form = code_parameters(grant, code, request.redirect_uri, request.code_verifier)
         with once(request, errand), _told_what_was_asked(request):
-            token = self._exchange(form, errand)
-        nonce = request.nonce if "openid" in (grant.scope or "").split() else None
-        return self._verified(token, grant, errand, nonce=nonce)
+            token = self._exchange(form, grant, server, errand)
+        return self._verified(token, grant, server, errand, nonce=request.nonce if _is_openid(grant) else None)
 
     # --- device code --------------------------------------------------------------------------------------------
 
@@ -142,8 +142,9 @@ class SignIn:
             TransportError: no answer.
         """
         errand.grant_type = grant.grant_type
-        token = self._asked(device_parameters(grant, authorization.device_code), errand)
-        return self._verified(token, grant, errand, nonce=None)
+        server = self._directory.current(errand.via, errand.budget)
+        token = self._asked(device_parameters(grant, authorization.device_code), grant, server, errand)
+        return self._verified(token, grant, server, errand, nonce=None)
 
     # --- signing out --------------------------------------------------------------------------------------------
 
@@ -223,30 +224,36 @@ class SignIn:
             errand.budget.phase = "checking the token store"
             check()
 
-    def _exchange(self, parameters: Parameters, errand: Errand) -> Token:
+    def _exchange(self, parameters: Parameters, grant: Grant, server: AuthorizationServer, errand: Errand) -> Token:
         """Ask for a token with something that may be sent once only; tried again only while nothing has left."""
         tries = 1
         while True:
             try:
-                return self._asked(parameters, errand)
+                return self._asked(parameters, grant, server, errand)
             except TransportError as error:
                 if error.sent or error.lasting or tries == TRIES:
                     raise
             time.sleep(PAUSE * tries)
             tries += 1
 
-    def _asked(self, parameters: Parameters, errand: Errand) -> Token:
+    def _asked(self, parameters: Parameters, grant: Grant, server: AuthorizationServer, errand: Errand) -> Token:
+        if _is_openid(grant):  # before anything is spent: what it brings could not be checked without the keys
+            self._settings.id_tokens.prepare(server, errand.via, errand.budget)
         issued_at = time.time()
         request, response = self._calls.send("token_endpoint", parameters, errand)
         return read_token(response, request, issued_at=issued_at)
 
-    def _verified(self, token: Token, grant: Grant, errand: Errand, *, nonce: str | None) -> Token:
+    def _verified(
+        self, token: Token, grant: Grant, server: AuthorizationServer, errand: Errand, *, nonce: str | None
+    ) -> Token:
         errand.budget.phase = "checking the ID token"
-        server = self._directory.current(errand.via, errand.budget)
-        with _final():
+        client_id = self._client_id()
+        try:
             claims = self._settings.id_tokens.claims(
-                token, server=server, client_id=self._client_id(), via=errand.via, budget=errand.budget, nonce=nonce
+                token, server=server, client_id=client_id, via=errand.via, budget=errand.budget, nonce=nonce
             )
+        except TransportError as error:  # the issuer has new keys, and they cannot be had
+            raise InvalidResponseError(f"the ID token could not be checked: {error}. Sign in once more") from None
         return replace(token, claims=claims, scope=token.scope or grant.scope)  # RFC 6749, section 5.1
 
     def _client_id(self) -> str:
@@ -269,6 +276,10 @@ def _told_what_was_asked(request: AuthorizationRequest) -> Iterator[None]:
             asked = f"The code was asked for with redirect_uri={request.redirect_uri} by the client {request.client_id}"
             error.args = (f"{str(error).rstrip('.')}. {asked}",)
         raise
+
+
+def _is_openid(grant: Grant) -> bool:
+    return "openid" in (grant.scope or "").split()
 
 
 @contextmanager
