@@ -20,9 +20,14 @@ from video_oauth_auth import (
     ResponseError,
     TransportError,
 )
-from video_oauth_auth.providers.brightcove_credentials import ENDPOINT, BrightcoveCredentials
-from video_oauth_auth.providers.brightcove_operations import OPERATIONS
-from video_oauth_auth.providers.brightcove_records import AccountScope, CredentialRecord, maximum_scope
+from video_oauth_auth.providers.brightcove_credentials import (
+    ENDPOINT,
+    OPERATIONS,
+    AccountScope,
+    BrightcoveCredentials,
+    CredentialRecord,
+)
+from video_oauth_auth.providers.brightcove_records import maximum_scope
 from video_oauth_auth.testing import Answer, Delay, Drop, Hold, html_page, json_answer, redirect, with_members, without
 
 READ, ALL, PLAYLISTS = "video-cloud/video/read", "video-cloud/video/all", "video-cloud/playlist/all"

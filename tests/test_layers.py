@@ -60,7 +60,7 @@ LAYERS: dict[str, set[str]] = {
         "signing_in",
     },
     "what HTTP libraries call": {"replay", "flow"},
-    "the auth object": {"auth"},
+    "the auth object": {"auth", "organisations"},
     "profiles": {"profile_keys", "profile_secrets", "profiles"},
     "platforms": {
         "providers",

@@ -15,6 +15,7 @@ from .errors import (
 )
 from .grants import AuthorizationCode, ClientCredentials, DeviceCode, Grant, ResourceOwnerPassword
 from .login.authorization import AuthorizationRequest
+from .organisations import Organisations
 from .provided import TokenProvider
 from .providers.brightcove import BrightcoveAuth
 from .providers.cidaas import CidaasAuth
@@ -45,6 +46,7 @@ __all__ = [
     "OAuth2Auth",
     "OAuthClient",
     "OAuthError",
+    "Organisations",
     "ResourceOwnerPassword",
     "ResponseError",
     "Status",

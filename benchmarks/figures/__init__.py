@@ -16,6 +16,7 @@ from . import (
     loop_stall,
     memory,
     mock_transport,
+    organisations,
     steady,
     throughput,
 )
@@ -34,5 +35,6 @@ FIGURES: Mapping[str, Measure] = {
     "fleet": fleet.measure,
     "import-time": import_time.measure,
     "memory": memory.measure,
+    "organisations": organisations.measure,
     "throughput": throughput.measure,
 }

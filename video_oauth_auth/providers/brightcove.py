@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Self, Unpack
 
 from ..client import OAuthClient
 from ..errors import ConfigurationError
 from ..grants import ClientCredentials
+from ..organisations import KEPT, Organisations
+from ..origin import listed
 from ..server import AuthorizationServer
 from .environment import Environment
 from .platform import PlatformAuth, Settings, check_grant
@@ -103,3 +106,36 @@ class BrightcoveAuth(PlatformAuth):
         client_id, client_secret = environment.text("CLIENT_ID"), environment.secret("CLIENT_SECRET")
         environment.check()
         return cls(client_id, client_secret, **keywords)
+
+    @classmethod
+    def for_organisations(
+        cls, credentials: Callable[[str], tuple[str, str]], *, kept: int = KEPT, **settings: Unpack[Settings]
+    ) -> Organisations[Self]:
+        """Serve many customers, each with a credential of its own: `auths["org-1"]` is the auth object of one.
+
+        In a shared `store`, tokens are filed under the name of the organisation, whatever its credential is.
+
+        Args:
+            credentials: gives the client id and the secret of an organisation from its name; asked at each token call,
+                on a thread that may block, so that it can read a database, and what has changed there counts.
+            kept: how many auth objects stay alive though nobody uses them just now.
+            settings: those of the class, the same for all organisations; `token` cannot be.
+
+        Raises:
+            ConfigurationError: arguments cannot work.
+        """
+        if not callable(credentials):
+            raise ConfigurationError("credentials has to be a callable: it takes a name, and returns the pair")
+        if settings.get("token") is not None:
+            raise ConfigurationError("token= would give one organisation's token to all of them")
+        shared = settings.copy()
+        shared["insecure_origins"] = listed(settings.get("insecure_origins", ()), "insecure_origins")
+        if (origins := settings.get("origins")) is not None:
+            shared["origins"] = listed(origins, "origins")
+
+        cls._of("settings that cannot work are told now", credentials, shared)
+        return Organisations(lambda name: cls._of(name, credentials, shared), kept=kept)
+
+    @classmethod
+    def _of(cls, name: str, credentials: Callable[[str], tuple[str, str]], settings: Settings) -> Self:
+        return cls(name, credentials=partial(credentials, name), **settings)

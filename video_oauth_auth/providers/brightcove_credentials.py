@@ -12,8 +12,9 @@ from ..errors import ConfigurationError, InvalidResponseError, OAuthError, Trans
 from ..origin import checked_endpoint, insecure_members
 from ..transport import Via, via_client
 from .brightcove_calls import StudioCalls, credential_in, credentials_in, with_message
-from .brightcove_operations import checked_operations
+from .brightcove_operations import OPERATIONS, checked_operations
 from .brightcove_records import (
+    AccountScope,
     AccountType,
     CredentialRecord,
     account_ids,
@@ -22,7 +23,7 @@ from .brightcove_records import (
     maximum_scope,
 )
 
-__all__ = ["ENDPOINT", "BrightcoveCredentials"]
+__all__ = ["ENDPOINT", "OPERATIONS", "AccountScope", "BrightcoveCredentials", "CredentialRecord"]
 
 ENDPOINT = "https://oauth.brightcove.com/v4/client_credentials"
 

@@ -92,6 +92,6 @@ def _unknown(operation: str) -> str:
     hint = f"; did you mean {' or '.join(near)}?" if near else ";"
     return (
         f"{cleaned(operation)!r} is no operation that is known here{hint} All known ones are in "
-        f"video_oauth_auth.providers.brightcove_operations.OPERATIONS. If Brightcove has added it since, give it as "
+        f"OPERATIONS (video_oauth_auth.providers.brightcove_credentials). If Brightcove has added it since, give it as "
         f"other_operations="
     )
