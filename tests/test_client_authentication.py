@@ -20,7 +20,7 @@ from video_oauth_auth import (
     TokenSource,
 )
 from video_oauth_auth.client import ClientCredential, authentication_method
-from video_oauth_auth.endpoints import HTTPRequest, grant_parameters, refresh_parameters, token_request
+from video_oauth_auth.endpoints import HTTPRequest, form_request, grant_parameters, refresh_parameters
 from video_oauth_auth.testing import OAuthServer
 
 ENDPOINT = "https://login.example.com/token?tenant=7"
@@ -28,7 +28,7 @@ SERVER = AuthorizationServer(token_endpoint=ENDPOINT)
 
 
 def build(credential: ClientCredential, method: str, parameters: Any = None) -> HTTPRequest:
-    return token_request(ENDPOINT, credential, method, parameters or grant_parameters(ClientCredentials()))
+    return form_request(ENDPOINT, credential, method, parameters or grant_parameters(ClientCredentials()))
 
 
 def form_of(request: HTTPRequest) -> list[tuple[str, str]]:

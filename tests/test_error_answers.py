@@ -20,7 +20,7 @@ from video_oauth_auth import (
     TransportError,
 )
 from video_oauth_auth.client import ClientCredential
-from video_oauth_auth.endpoints import HTTPResponse, grant_parameters, read_token, refresh_parameters, token_request
+from video_oauth_auth.endpoints import HTTPResponse, form_request, grant_parameters, read_token, refresh_parameters
 from video_oauth_auth.testing import Answer, json_answer, unavailable
 
 ENDPOINT = "https://login.example.com/token"
@@ -32,7 +32,7 @@ def refusal(status: int, body: Any = b"", *, request: Any = None, **headers: str
     """Give the error as which an answer is read; `body` is text, bytes, or a value that is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     if request is None:
-        request = token_request(ENDPOINT, CREDENTIAL, "client_secret_post", grant_parameters(ClientCredentials()))
+        request = form_request(ENDPOINT, CREDENTIAL, "client_secret_post", grant_parameters(ClientCredentials()))
     with pytest.raises(OAuthError) as caught:
         read_token(HTTPResponse(status=status, headers=headers, body=content), request, issued_at=0.0)
     return caught.value
@@ -181,7 +181,7 @@ ECHOES_OF_BASIC = {"the header": f"Authorization: Basic {BASIC}", "the header's 
 )
 @pytest.mark.parametrize("status", [400, 503])
 def test_our_client_secret_is_not_shown_when_the_server_echoes_it(method, status, echo):
-    request = token_request(ENDPOINT, CREDENTIAL, method, grant_parameters(ClientCredentials()))
+    request = form_request(ENDPOINT, CREDENTIAL, method, grant_parameters(ClientCredentials()))
     refused = refusal(status, {"error": "invalid_client", "error_description": echo, "seen": [echo]}, request=request)
     shown = f"{refused} {refused!r} {refused.__dict__}"
     assert "invalid_client" in shown
@@ -198,7 +198,7 @@ def test_our_client_secret_is_not_shown_when_the_server_echoes_it(method, status
     ],
 )
 def test_a_refresh_token_or_password_is_not_shown_when_the_server_echoes_it(where, secret, parameters):
-    request = token_request(ENDPOINT, ClientCredential("client"), "none", parameters)
+    request = form_request(ENDPOINT, ClientCredential("client"), "none", parameters)
     refused = refusal(400, {"error": "invalid_grant", where: f"{secret} is not known"}, request=request)
     assert secret not in f"{refused} {refused!r} {refused.__dict__}"
     assert "is not known" in f"{refused} {refused.__dict__}"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from video_oauth_auth import InvalidResponseError, MemoryStore, ResponseError, Token, TransportError
 from video_oauth_auth.client import ClientCredential
-from video_oauth_auth.endpoints import HTTPRequest, HTTPResponse, read_token, token_request
+from video_oauth_auth.endpoints import HTTPRequest, HTTPResponse, form_request, read_token
 from video_oauth_auth.testing import Answer, Mutate, form_encoded, gzip_bomb, html_page, oversized, with_members
 
 ENDPOINT = "https://login.example.com/token"
@@ -23,7 +23,7 @@ TEN_YEARS = 10 * 365.25 * 86400
 
 def a_request() -> HTTPRequest:
     credential = ClientCredential("client", "an-invented-secret")
-    return token_request(ENDPOINT, credential, "client_secret_basic", {"grant_type": "client_credentials"})
+    return form_request(ENDPOINT, credential, "client_secret_basic", {"grant_type": "client_credentials"})
 
 
 def read(body: bytes | str, *, status: int = 200, **headers: str) -> Token:

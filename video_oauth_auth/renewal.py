@@ -181,7 +181,7 @@ class Renewer:
         if base is not None and base.refresh_token is not None:
             if base.refresh_token == self._dead:
                 reason = "revoked"
-            elif now() < self._refresh_until(base, attempt):
+            elif now() < self._refresh_until(base, attempt) and self._is_from_here(base, attempt):
                 try:
                     return self._refresh(base, stored, attempt, entry)
                 except ResponseError as error:
@@ -194,6 +194,13 @@ class Renewer:
         token, sent_at = self.calls.make(grant_parameters(again), attempt, outdated=lambda: False)
         token = replace(token, scope=token.scope or again.scope)
         return held_since(token, sent_at, self._settings.renew_ahead, attempt.held)
+
+    def _is_from_here(self, base: Token, attempt: Attempt) -> bool:
+        """Tell whether a token's issuer is the one that we would ask: an API may name another one by now."""
+        if base.issued_by is None:
+            return True
+        issuer = self._settings.directory.current(attempt.via, attempt.budget).issuer
+        return issuer in (None, base.issued_by)
 
     def _refresh_until(self, base: Token, attempt: Attempt) -> float:
         held = attempt.held  # which knows better than the wall clock, if it is the same token

@@ -47,6 +47,7 @@ class Token:
         scope: what was granted, separated by blanks, or None where neither side said.
         id_token: the ID token as text, not verified, or None.
         claims: the claims of the ID token, only if it was verified.
+        issued_by: the issuer that gave it, where that is known; its refresh token goes to no other.
         extra: the other members of the answer, read-only.
     """
 
@@ -59,6 +60,7 @@ class Token:
     scope: str | None = None
     id_token: str | None = field(default=None, repr=False)
     claims: Mapping[str, Any] | None = field(default=None, repr=False)
+    issued_by: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .attempt import Attempt
 from .budget import now
@@ -147,7 +147,8 @@ class TokenCalls:
         attempt.grant_type = str(parameters["grant_type"])
         issued_at, sent_at = time.time(), now()
         request, response = self._calls.send("token_endpoint", parameters, attempt, credential=credential)
-        return read_token(response, request, issued_at=issued_at), sent_at
+        issuer = self._directory.current(attempt.via, attempt.budget).issuer
+        return replace(read_token(response, request, issued_at=issued_at), issued_by=issuer), sent_at
 
     def _pause(self, failed: TransportError | InvalidResponseError, tries: int, attempt: Attempt) -> None:
         delay = min(FIRST_DELAY * 2 ** (tries - 1), LONGEST_DELAY) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter

@@ -241,7 +241,7 @@ class SignIn:
             self._settings.id_tokens.prepare(server, errand.via, errand.budget)
         issued_at = time.time()
         request, response = self._calls.send("token_endpoint", parameters, errand)
-        return read_token(response, request, issued_at=issued_at)
+        return replace(read_token(response, request, issued_at=issued_at), issued_by=server.issuer)
 
     def _verified(
         self, token: Token, grant: Grant, server: AuthorizationServer, errand: Errand, *, nonce: str | None

@@ -133,6 +133,7 @@ def _token(members: Mapping[str, Any]) -> Token:
         scope=_optional_text(members, "scope"),
         id_token=_optional_text(members, "id_token"),
         claims=None if members.get("claims") is None else _mapping(members, "claims"),
+        issued_by=_optional_text(members, "issued_by"),
         extra=_mapping(members, "extra"),
     )
 
