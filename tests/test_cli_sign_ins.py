@@ -414,3 +414,12 @@ def test_without_a_terminal_a_secret_cannot_be_typed(home, server):
     result = home.run("token", *arguments)
     assert result.exit_code == 2
     assert "there is no terminal to ask for the secret of the client test-client" in result.stderr
+
+
+def test_a_secret_that_is_missing_is_told_as_what_it_is(home, machine, monkeypatch):
+    monkeypatch.delenv(SECRET_VARIABLE)
+    result = home.run("token", "acme")
+    assert result.exit_code == 2
+    assert result.stderr.endswith(
+        f"the environment variable {SECRET_VARIABLE}, which should hold a secret, is not set\n"
+    )

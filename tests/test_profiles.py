@@ -271,11 +271,12 @@ def test_a_secret_may_be_in_the_environment(home, secret):
     assert secret_of("acme") == SECRET
 
 
-def test_a_variable_that_is_not_set_is_named(home, monkeypatch):
+def test_a_variable_that_is_not_set_is_named_when_the_object_is_made(home, monkeypatch):
     monkeypatch.delenv(SECRET_VARIABLE, raising=False)
     home.profiles(acme=ACME)
     with pytest.raises(ConfigurationError, match=f"{SECRET_VARIABLE}, which should hold a secret, is not set"):
-        secret_of("acme")
+        BrightcoveAuth.from_profile("acme")
+    assert BrightcoveAuth.from_profile("acme", client_secret="given in code")
 
 
 @pytest.mark.parametrize("written", ["secret.txt", "~/config/video-oauth-auth/secret.txt"])

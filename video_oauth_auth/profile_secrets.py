@@ -17,6 +17,8 @@ __all__ = ["SERVICE", "WAYS", "Secret", "secret_in"]
 
 logger = logging.getLogger("video_oauth_auth")
 
+_warned: set[str] = set()  # secret files that others can read
+
 SERVICE = "video-oauth-auth"  # in the keyring
 WAYS = {"env": "a text", "file": "a text", "keyring": "true", "prompt": "true"}  # and what each key has to be
 
@@ -44,17 +46,18 @@ class Secret:
     def __call__(self) -> str:
         if not self.is_typed:
             return self._read(self._place)
-        self.ask()
+        self._typed = self._typed or self._read(self._place)
         return self._typed
 
-    def ask(self) -> None:
-        """Ask the person, if it is for them to type and they have not done so yet.
+    def check(self) -> None:
+        """Read it now, or let the person type it: on the thread of the caller, who gets the error if that fails.
+
+        A renewal would tell no more than that a callable failed, and has no time for a person.
 
         Raises:
-            ConfigurationError: nobody is there, or nothing was typed.
+            ConfigurationError: what is wrong.
         """
-        if self.is_typed and not self._typed:
-            self._typed = self._read(self._place)
+        self()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} by {self._way}: {self._place}>"
@@ -103,7 +106,8 @@ def _from_file(path: str) -> str:
     except UnicodeDecodeError:
         failure = "is no UTF-8"
     else:
-        if os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH):
+        if os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH) and path not in _warned:
+            _warned.add(path)
             logger.warning("others can read the secret file %s: chmod go-r %s", path, path)
         if secret:
             return secret

@@ -72,7 +72,7 @@ class Profile:
         return found | dict(given)
 
     def keywords_of(self, kinds: Collection[str], given: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the keyword arguments for a class that has one of these names; asks for what is to be typed.
+        """Give the keyword arguments for a class that has one of these names, and check the secrets.
 
         Raises:
             ConfigurationError: the profile is for another platform, or as for `keywords`.
@@ -81,13 +81,10 @@ class Profile:
             is_for = CLASSES[self.platform] or "which only the command video-oauth-auth uses"
             raise ConfigurationError(f"the profile {self.name!r} is for the platform {self.platform}: {is_for}")
         found = self.keywords(given)
-        self.ask()
+        for name, secret in self.secrets.items():
+            if found.get(name) is secret:
+                secret.check()
         return found
-
-    def ask(self) -> None:
-        """Let the person type now what has to be typed, on the thread of the caller."""
-        for secret in self.secrets.values():
-            secret.ask()
 
     def store(self) -> TokenStore:
         """Give the store that the profile names.

@@ -10,7 +10,7 @@ def main() -> None:
     try:
         from .commands import commands
     except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
+        if (error.name or "").partition(".")[0] not in ("click", "rich"):
             raise
         sys.stderr.write("video-oauth-auth needs the libraries of an extra: pip install 'video-oauth-auth[cli]'\n")
         sys.exit(2)

@@ -75,14 +75,18 @@ class Chosen:
         """Give a source that knows where its tokens are kept, and cannot ask for any."""
         return source_of(self.look(self.given))
 
-    def ask(self) -> None:
-        """Let the person type the secrets that are to be typed, unless the stored token will do.
+    def check_secrets(self, *, always: bool = False) -> None:
+        """Read the secrets, or let the person type them, unless the stored token will do.
 
-        It has to be on this thread: a renewal has seconds only, and none of them for a person.
+        Args:
+            always: True to do so in any case.
+
+        Raises:
+            ConfigurationError: one cannot be read.
         """
-        if any(secret.is_typed for secret in self.secrets) and self.source.status().state != "fresh":
+        if self.secrets and (always or self.source.status().state != "fresh"):
             for secret in self.secrets:
-                secret.ask()
+                secret.check()
 
 
 def source_of(auth: OAuth2Auth) -> TokenSource:

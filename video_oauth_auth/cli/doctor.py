@@ -14,6 +14,7 @@ from ..budget import Budget
 from ..client import authentication_method
 from ..documents import get
 from ..endpoints import HTTPResponse
+from ..errors import OAuthError
 from ..freshness import CLOCK_SKEW
 from ..origin import origin_of, written
 from ..server import AuthorizationServer
@@ -67,9 +68,7 @@ def _configuration(profile: str | None, server: dict[str, Any], checkup: Checkup
         raise click.UsageError("name a profile or a platform, or give --issuer and --client-id")
     checkup.login = click.get_current_context().find_root().obj
     settings = chosen.source.settings
-    chosen.ask()
-    if not any(secret.is_typed for secret in chosen.secrets):
-        settings.client.current()
+    chosen.check_secrets(always=not any(secret.is_typed for secret in chosen.secrets))
     grant = "refresh_token" if settings.grant is None else settings.grant.grant_type
     return f"{chosen.platform}, client {settings.client.client_id}, {grant}", chosen
 
@@ -132,6 +131,8 @@ def _api(chosen: Chosen, token: Token | None, url: str | None) -> tuple[str, boo
     try:
         with httpx.stream("GET", url, auth=chosen.auth, timeout=API_PATIENCE) as response:
             status = response.status_code
+    except OAuthError:
+        raise
     except httpx.HTTPError as error:
         failure = type(error).__name__
     else:

@@ -74,7 +74,7 @@ def request(
     chosen = chosen_in(profile, server) or _by_origin(target)
     if not sends_token_to(chosen.auth, target):
         say(f"Warning: {_origin(target)} is no origin of {chosen.name}: this request carries no token.")
-    chosen.ask()
+    chosen.check_secrets()
     with ExitStack() as stack:
         progress = _progress()  # started where there is something to show
         stack.callback(progress.stop)

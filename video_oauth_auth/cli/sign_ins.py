@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ..auth import OAuth2Auth
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, cleaned
 from ..grants import DeviceCode
 from ..stores import Entry, StoreKey, TokenStore
 from ..token import Token
@@ -40,10 +40,10 @@ def login(chosen: Chosen, *, no_browser: bool, device: bool, force: bool, timeou
 
     PROFILE is a profile, or a platform whose environment variables are set.
     """
-    chosen.ask()
+    chosen.check_secrets()
     auth = _on_device(chosen) if device else chosen.auth
     found = auth.login(force=force, open_browser=False if no_browser else None, timeout=timeout)
-    whose = f" as {found.claims['sub']}" if found.claims and isinstance(found.claims.get("sub"), str) else ""
+    whose = f" as {cleaned(str(found.claims.get('sub')))}" if found.claims else ""
     until = f"; this token ends at {moment(found.expires_at)}" if found.expires_at else ""
     say(f"Signed in{whose} at {chosen.source.key.issuer}{until}.")
 
@@ -52,7 +52,7 @@ def login(chosen: Chosen, *, no_browser: bool, device: bool, force: bool, timeou
 @takes_auth
 def logout(chosen: Chosen) -> None:
     """Sign out: have the tokens revoked at the server, and forget them here."""
-    chosen.ask()
+    chosen.check_secrets()
     if chosen.auth.logout():
         say("Signed out; the server has revoked the tokens.")
     else:
@@ -70,7 +70,7 @@ def logout(chosen: Chosen) -> None:
 @click.option("--json", "as_json", is_flag=True, help="With type, scope and moment of its end (epoch seconds).")
 def token(chosen: Chosen, *, as_json: bool) -> None:
     """Print an access token that is good now; it is renewed before, where that is needed."""
-    chosen.ask()
+    chosen.check_secrets()
     found = chosen.source.get_token()
     click.echo(json.dumps(_members(found)) if as_json else found.access_token)
 
