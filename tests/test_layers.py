@@ -42,6 +42,9 @@ LAYERS: dict[str, set[str]] = {
         "freshness",
         "watchdog",
         "workers",
+        "exchange",
+        "by_httpx",
+        "by_requests",
         "transport",
         "waiting",
         "rejections",
@@ -84,9 +87,12 @@ LAYERS: dict[str, set[str]] = {
         "cli.checkup",
         "cli.chosen",
         "cli.commands",
+        "cli.credentials",
         "cli.demo",
         "cli.discover",
         "cli.doctor",
+        "cli.new_credential",
+        "cli.new_secrets",
         "cli.options",
         "cli.output",
         "cli.request",
@@ -211,7 +217,7 @@ def test_the_graph_is_read_from_the_sources():
         ("client_calls", "transport"),
     } <= edges
     assert ("testing.plugin", "transport") in edges  # inside a function
-    assert Import("transport", "requests", inside=False, at_once=False, line=0) in {
+    assert Import("by_requests", "requests", inside=False, at_once=False, line=0) in {
         Import(one.module, one.target, one.inside, one.at_once, 0) for one in imports()
     }
 
@@ -293,17 +299,17 @@ def test_an_optional_library_is_imported_in_one_module_only():
     # The command is made of these two; and a profile has places and secrets of its own.
     assert all(is_command(who) for name in ("click", "rich") for who in users.pop(name))
     assert users.pop("platformdirs") == ["profiles", "stores.file"]
-    assert users.pop("keyring") == ["profile_secrets", "stores.keyring_keys"]
+    assert users.pop("keyring") == ["cli.new_secrets", "profile_secrets", "stores.keyring_keys"]
     assert {name: who for name, who in users.items() if len(who) > 1} == {}
 
 
 @pytest.mark.parametrize(
     ("library", "users"),
     [
-        ("requests", {"transport", "replay"}),  # the library's own exchanges, and the second try of the user's
+        ("requests", {"by_requests", "exchange", "transport", "replay"}),  # the library's own exchanges, and the second try of the user's
         ("authlib", {"endpoints", "assertion", "login.authorization"}),
         ("joserfc", {"assertion", "login.keys"}),  # signing and verifying
-        ("httpx", {"flow", "origin", "transport"}),  # the base class, reading of URLs, types
+        ("httpx", {"flow", "origin", "by_httpx"}),  # the base class, reading of URLs, types
     ],
 )
 def test_a_required_library_is_imported_where_it_is_needed(library, users):

@@ -51,6 +51,7 @@ class World:
         return {
             "client_id": self.example.client_id,
             "client_secret": self.example.client_secret,
+            "bc_token": self.brightcove.bc_token,
             "username": USER,
             "password": PASSWORD,
             "pem": self.private_key,

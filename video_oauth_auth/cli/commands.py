@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import click
 
 from ..errors import LoginRequired, OAuthError
+from .credentials import credentials
 from .demo import demo
 from .discover import discover
 from .doctor import doctor
@@ -57,5 +58,5 @@ def commands() -> None:
     """
 
 
-for one in (login, logout, status, token, request, discover, doctor, demo):
+for one in (login, logout, status, token, request, discover, doctor, demo, credentials):
     commands.add_command(one)

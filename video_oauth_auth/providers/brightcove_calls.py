@@ -97,9 +97,10 @@ def credentials_in(response: HTTPResponse, url: str) -> list[dict[str, Any]]:
         InvalidResponseError: it is none.
     """
     try:
-        items = json.loads(response.body)
+        found = json_object(json.dumps({"found": json.loads(response.body)}).encode("ascii"))
     except (ValueError, RecursionError):
-        items = None
+        found = None
+    items = found and found["found"]
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise InvalidResponseError(f"{url} gave no list of credentials", status=response.status)
     return items

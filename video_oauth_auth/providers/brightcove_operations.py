@@ -91,7 +91,7 @@ def _unknown(operation: str) -> str:
     near = difflib.get_close_matches(operation, sorted(_KNOWN), n=3)
     hint = f"; did you mean {' or '.join(near)}?" if near else ";"
     return (
-        f"{cleaned(operation)!r} is no operation that is known here{hint} All known ones are in "
-        f"OPERATIONS (video_oauth_auth.providers.brightcove_credentials). If Brightcove has added it since, give it as "
-        f"other_operations="
+        f"{cleaned(operation)!r} is no operation that is known here{hint} All known ones are in OPERATIONS, and listed "
+        f"by `video-oauth-auth credentials brightcove operations`. One that Brightcove has added since goes into "
+        f"other_operations= (--other-operation)"
     )
