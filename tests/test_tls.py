@@ -144,11 +144,11 @@ def test_http_client_lends_its_trust(library, tls_server, certificate):
 
 @pytest.mark.parametrize("client", ["requests", "httpx", "httpx2"], indirect=True)
 def test_the_settings_of_the_environment_apply(client, tls_server, certificate, oauth_server, monkeypatch):
-    from video_oauth_auth import transport
+    from video_oauth_auth import exchange
 
     name = "REQUESTS_CA_BUNDLE" if client.library == "requests" else "SSL_CERT_FILE"
     monkeypatch.setenv(name, str(certificate))
-    monkeypatch.setattr(transport, "_contexts", {})  # as in a process that was started with this environment
+    monkeypatch.setattr(exchange, "_contexts", {})  # as in a process that was started with this environment
     auth = OAuth2Auth(source_at(tls_server), origins=[oauth_server.api_url])
     client.send(auth, "GET", f"{oauth_server.api_url}/me")
     assert auth.source.peek().access_token == "over-tls"
