@@ -1,6 +1,7 @@
 """RedisStore without a Redis: its arguments, what it imports and when, and how redis-py's failures are told."""
 
 import copy
+import pickle
 import subprocess
 import sys
 
@@ -112,9 +113,10 @@ def test_a_url_has_short_time_outs_unless_it_says_otherwise():
     assert options["ssl_check_hostname"] is True
 
 
-def test_a_store_is_not_copied_into_other_processes():
-    with pytest.raises(TypeError):
-        copy.deepcopy(RedisStore(NOWHERE))
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.copy, copy.deepcopy])
+def test_a_store_is_not_copied_into_other_processes(duplicate):
+    with pytest.raises(TypeError, match="in the worker process"):
+        duplicate(RedisStore(NOWHERE))
 
 
 # --- what it imports ----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 import redis
 
 from video_oauth_auth import StoreError, StoreKey, Token
-from video_oauth_auth.stores import RedisStore
+from video_oauth_auth.stores import EncryptedStore, RedisStore
 from video_oauth_auth.testing import StoreContract
 from video_oauth_auth.testing.store_contract import make_key, make_token, members
 
@@ -23,7 +24,7 @@ LONG = 30.0
 DAY = 86_400.0
 
 
-def save(store: RedisStore, key: StoreKey, token: Token) -> None:
+def save(store: RedisStore | EncryptedStore, key: StoreKey, token: Token) -> None:
     with store.transaction(key, timeout=LONG) as entry:
         entry.save(token)
 
@@ -88,6 +89,27 @@ class TestRedisStoreInACluster(StoreContract):
     def store(self, redis_cluster: RedisServer) -> RedisStore:
         host, password = "127.0.0.1", redis_cluster.password
         return RedisStore(redis.RedisCluster(host=host, port=redis_cluster.port, password=password))
+
+
+class TestEncryptedRedisStore(StoreContract):
+    @pytest.fixture
+    def store(self, redis_server: RedisServer) -> EncryptedStore:
+        return EncryptedStore(RedisStore(redis_server.url), key=bytes(32))
+
+
+def test_an_encrypted_entry_is_kept_as_long_as_a_plain_one(
+    redis_server: RedisServer, key: StoreKey, client: Any
+) -> None:
+    token = Token(access_token="readable", issued_at=0, expires_at=time.time() + 300, refresh_token="readable")
+    save(EncryptedStore(RedisStore(redis_server.url), key=bytes(32)), key, token)
+    assert client.ttl(name("entry", key)) == -1
+    save(
+        EncryptedStore(RedisStore(redis_server.url), key=bytes(32)),
+        key,
+        replace(token, refresh_expires_at=time.time() + 7200),
+    )
+    assert client.ttl(name("entry", key)) == pytest.approx(7200 + DAY, abs=LONG)
+    assert b"readable" not in client.hget(name("entry", key), "token")
 
 
 def test_the_keys_of_a_cluster_share_a_slot(redis_cluster: RedisServer, key: StoreKey) -> None:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import forks
 from ..errors import ConfigurationError, StoreError
@@ -85,7 +85,7 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], string.format('(%d', time[1] * 1000 
 class RedisStore:
     """A token store in Redis, for programs on several machines. It needs the extra `redis`.
 
-    Tokens are not encrypted: whoever can read the database can use them.
+    Tokens are not encrypted: whoever can read the database can use them, unless `EncryptedStore` is put around it.
 
     Args:
         url_or_client: `redis://`, `rediss://` (TLS) or `unix://`, with user name, password and options as redis-py
@@ -108,6 +108,11 @@ class RedisStore:
 
     def __repr__(self) -> str:
         return f"RedisStore({self._place!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "RedisStore cannot be pickled, it holds connections and a password: build it in the worker process"
+        )
 
     def load(self, key: StoreKey) -> Token | None:
         data = self._connection.run("read", "HGET", _name("entry", key), "token")
@@ -132,11 +137,8 @@ class RedisStore:
 
     def entries(self) -> list[StoreKey]:
         """Give the keys of all entries."""
-        found = self._connection.evaluate("listed", _LIST, [PREFIX + "index"])
-        keys = (_listed(_bytes(member)) for member in found)
+        keys = map(_listed, self._connection.evaluate("listed", _LIST, [PREFIX + "index"]))
         return [key for key in keys if key is not None]
-
-    # --- the holder of a lease ----------------------------------------------------------------------------------
 
     def _take(self, key: StoreKey, owner: str, timeout: float) -> _Stored:
         names = [_name("lease", key), _name("entry", key)]
@@ -286,7 +288,7 @@ def _member(key: StoreKey) -> bytes:
     return json.dumps({one.name: getattr(key, one.name) for one in fields(StoreKey)}, sort_keys=True).encode("ascii")
 
 
-def _listed(member: bytes) -> StoreKey | None:
+def _listed(member: bytes | str) -> StoreKey | None:
     """Read a member of the index; None where it is none that this version has written."""
     with suppress(ValueError, TypeError):
         return StoreKey(**json.loads(member))
