@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -439,3 +440,27 @@ def test_a_reader_that_has_gone_is_no_traceback(home, server):
         process.wait(PATIENCE)
     assert "Traceback" not in stderr
     assert process.returncode == 1
+
+
+def test_a_lock_that_somebody_holds_is_told_by_doctor(home, server, monkeypatch):
+    monkeypatch.setattr("video_oauth_auth.cli.doctor.PATIENCE", 0.3)
+    source = command_source("acme")
+    with source.settings.store.transaction(source.key, timeout=5):
+        result = home.run("doctor", "acme")
+    assert outcomes(result)["store"] == "failed"
+    assert "another program has held the lock for 0.3 s" in result.stdout
+    assert result.exit_code == 5
+
+
+def test_a_server_that_does_not_say_what_time_it_is_skips_the_clock(home, server, monkeypatch):
+    from video_oauth_auth.cli import doctor
+
+    def without_date(*arguments):
+        answer = doctor_get(*arguments)
+        return replace(answer, headers={name: value for name, value in answer.headers.items() if name != "date"})
+
+    doctor_get = doctor.get
+    monkeypatch.setattr(doctor, "get", without_date)
+    result = home.run("doctor", "acme")
+    assert outcomes(result)["clock"] == "skipped"
+    assert result.exit_code == 0

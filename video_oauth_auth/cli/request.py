@@ -166,5 +166,7 @@ def _by_origin(url: str) -> Chosen:
         context = click.get_current_context()
         context.find_root().obj = f"login {found[0].name}"
         return found[0]
-    several = f"{' and '.join(one.name for one in found)} have the origin {_origin(url)}" if found else ""
-    raise click.UsageError(f"{several or f'no profile has the origin {_origin(url)}'}: name one by --profile")
+    whose = (
+        " and ".join(one.name for one in found) or "no profile, and no platform whose environment variables are set,"
+    )
+    raise click.UsageError(f"{whose} {'have' if found else 'has'} the origin {_origin(url)}: name one by --profile")
