@@ -6,13 +6,15 @@ import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import ConfigurationError, StoreError
 from ..profile_secrets import SERVICE, secret_in
 from ..profiles import profiles_path
 
 __all__ = ["KeyringEntry", "written_file"]
+
+Result = TypeVar("Result")
 
 WAYS_OUT = (
     "Unlock or install a keyring (gnome-keyring or KWallet on Linux; macOS and Windows have one), or let the secret be "
@@ -90,22 +92,27 @@ def written_file(name: str, secret: str) -> Path:
 
 def _check_safe() -> None:
     """Refuse keyrings that write for everybody to read (keyrings.alt has some of that kind)."""
-    ring = _asked(lambda library: library.get_keyring())
+    ring: Any = _asked(lambda library: library.get_keyring())
     rings = list(getattr(ring, "backends", ())) or [ring]
     if "plaintext" in " ".join(kind.__name__ for kind in type(rings[0]).__mro__).lower():
         raise StoreError(f"the keyring {type(rings[0]).__name__} keeps secrets as plain text. {WAYS_OUT}")
 
 
-def _asked(ask: Callable[[Any], Any]) -> Any:
+def _asked(ask: Callable[[Any], Result]) -> Result:
     """Ask the keyring; whatever it raises may hold what was to be written."""
+    library = _library()
     try:
-        import keyring
-    except ImportError:
-        keyring = None  # type: ignore[assignment]
-    if keyring is None:
-        raise ConfigurationError("a secret in the keyring needs the library: pip install 'video-oauth-auth[cli]'")
-    try:
-        return ask(keyring)
+        return ask(library)
     except Exception as error:  # noqa: BLE001 - keyrings raise what their systems do
         kind = type(error).__name__
     raise StoreError(f"the keyring could not be used ({kind}). {WAYS_OUT}")
+
+
+def _library() -> Any:
+    try:
+        import keyring
+    except ImportError:
+        pass
+    else:
+        return keyring
+    raise ConfigurationError("a secret in the keyring needs the library: pip install 'video-oauth-auth[cli]'")
