@@ -93,7 +93,7 @@ def written_file(name: str, secret: str) -> Path:
 def _check_safe() -> None:
     """Refuse keyrings that write for everybody to read (keyrings.alt has some of that kind)."""
     ring: Any = _asked(lambda library: library.get_keyring())
-    rings = list(getattr(ring, "backends", ())) or [ring]
+    rings: list[Any] = list(getattr(ring, "backends", ())) or [ring]
     if "plaintext" in " ".join(kind.__name__ for kind in type(rings[0]).__mro__).lower():
         raise StoreError(f"the keyring {type(rings[0]).__name__} keeps secrets as plain text. {WAYS_OUT}")
 
