@@ -106,7 +106,8 @@ def _asked(supplier: Callable[[], object], name: str) -> object:
     try:
         return supplier()
     except Exception as error:  # noqa: BLE001 - it is the user's code: whatever it raises is told as one error
-        failure = f"the callable given as {name}= failed: {type(error).__name__}"
+        why = error if isinstance(error, ConfigurationError) else type(error).__name__  # which is written to be shown
+        failure = f"the callable given as {name}= failed: {why}"
     raise ConfigurationError(failure)  # outside the handler: the user's exception may hold the secret
 
 

@@ -79,7 +79,6 @@ class Directory:
     def __init__(self, server: AuthorizationServer | WebFinger | str, insecure_origins: frozenset[Origin]) -> None:
         self.insecure_origins = insecure_origins
         self._given: AuthorizationServer | None = None
-        self._kept: Kept[AuthorizationServer] = Kept()
         self._at: str | WebFinger = ""
         if isinstance(server, AuthorizationServer):
             if server.token_endpoint:
@@ -96,6 +95,7 @@ class Directory:
                 f"server has to be an issuer URL or an AuthorizationServer, not {type(server).__name__}"
             )
         self._at = server
+        self._kept: Kept[AuthorizationServer] = Kept()
 
     def current(self, via: transport.Via, budget: Budget) -> AuthorizationServer:
         """Give the metadata, and fetch them where they are not known or too old; once for all who ask meanwhile.

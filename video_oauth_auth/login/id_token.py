@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from .. import forks
 from ..budget import Budget
 from ..documents import check_available, endpoint_of, json_object, read_object
 from ..endpoints import HTTPResponse
@@ -39,6 +40,9 @@ _HASHES = {
 }
 
 
+_making = forks.ForkSafeLock()  # held while the place for an issuer's keys is made
+
+
 class IDTokens:
     """Checks the ID tokens of one source, and keeps the keys of its issuer.
 
@@ -50,7 +54,12 @@ class IDTokens:
 
     def __init__(self, insecure_origins: frozenset[Origin] = frozenset()) -> None:
         self._insecure = insecure_origins
-        self._keys = Keys()
+        self._keys: Keys | None = None  # made when they are needed: most sources never need them
+
+    def _issuer_keys(self) -> Keys:
+        with _making.here():
+            self._keys = self._keys or Keys()
+            return self._keys
 
     def prepare(self, server: AuthorizationServer, via: Via, budget: Budget) -> None:
         """Fetch the issuer's keys, if it has some, before something is sent that can be sent once only.
@@ -60,7 +69,7 @@ class IDTokens:
         """
         if server.issuer and server.jwks_uri:
             jwks_uri = endpoint_of(server, "jwks_uri", self._insecure) or ""
-            self._keys.fetch(issuer=server.issuer, jwks_uri=jwks_uri, via=via, budget=budget)
+            self._issuer_keys().fetch(issuer=server.issuer, jwks_uri=jwks_uri, via=via, budget=budget)
 
     def claims(
         self,
@@ -98,7 +107,7 @@ class IDTokens:
         header = _header(text)
         alg = _algorithm(header, server.id_token_signing_alg_values_supported)
         jwks_uri = endpoint_of(server, "jwks_uri", self._insecure) or ""
-        payload = self._keys.verified(
+        payload = self._issuer_keys().verified(
             text, alg=alg, kid=_kid(header), issuer=issuer, jwks_uri=jwks_uri, via=via, budget=budget
         )
         claims = json_object(payload)
