@@ -23,6 +23,7 @@ from video_oauth_auth.testing import Answer, Hold, OAuthServer, html_page, json_
 
 from . import command_line
 from .command_line import SECRET_VARIABLE, Home, brightcove, check_silent, generic
+from .keyrings import MemoryKeyring, use
 
 home = command_line.home
 
@@ -144,6 +145,18 @@ def test_encrypted_sign_ins_are_listed_without_the_key(home, server, monkeypatch
     result = home.run("status")
     assert result.exit_code == 0
     assert " fresh " in result.stdout
+
+
+def test_a_locked_keyring_keeps_no_sign_in_from_being_listed(home, server, monkeypatch):
+    ring = use(monkeypatch, MemoryKeyring())
+    home.profiles(people=generic(server, store="encrypted"))
+    sign_in(server, home)
+    ring.lock()
+    result = home.run("status")
+    assert result.exit_code == 0, result.stderr
+    (line,) = result.stdout.splitlines()[1:]
+    assert " people " in line
+    assert " fresh " in line
 
 
 def test_a_broken_profile_and_a_store_that_is_away_are_told_beside_the_others(home, server):

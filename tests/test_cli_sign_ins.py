@@ -329,6 +329,9 @@ def test_a_code_for_another_device_signs_in_for_the_same_profile(home, people):
     assert stdout == ""
     assert "until this program ends" not in stderr
     assert is_live(people, home.run("token", "acme").stdout.strip())
+    calls = len(people.requests)
+    assert home.run("login", "acme", "--device").exit_code == 0
+    assert len(people.requests) == calls  # who is signed in is not asked again
     assert home.run("logout", "acme").exit_code == 0
 
 

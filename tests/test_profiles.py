@@ -279,6 +279,13 @@ def test_a_variable_that_is_not_set_is_named_when_the_object_is_made(home, monke
     assert BrightcoveAuth.from_profile("acme", client_secret="given in code")
 
 
+def test_a_secret_in_the_place_of_a_variables_name_is_not_shown(home):
+    home.profiles(acme={**ACME, "client_secret_env": SECRET})
+    with pytest.raises(ConfigurationError, match="is no name of a variable") as caught:
+        BrightcoveAuth.from_profile("acme")
+    assert SECRET not in str(caught.value)
+
+
 @pytest.mark.parametrize("written", ["secret.txt", "~/config/video-oauth-auth/secret.txt"])
 def test_a_secret_may_be_in_a_file(home, written):
     path = home.profiles(acme=without_env(client_secret_file=written)).with_name("secret.txt")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import logging
 import os
+import re
 import stat
 import sys
 from collections.abc import Callable, Mapping
@@ -16,6 +17,8 @@ from .errors import ConfigurationError
 __all__ = ["SERVICE", "WAYS", "Secret", "secret_in"]
 
 logger = logging.getLogger("video_oauth_auth")
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 _warned: set[str] = set()  # secret files that others can read
 
@@ -90,6 +93,8 @@ def secret_in(table: Mapping[str, Any], name: str, profile: str, folder: Path) -
 
 
 def _from_environment(name: str) -> str:
+    if not _VARIABLE.fullmatch(name):  # and it may be the secret: it is not shown
+        raise ConfigurationError("what should name the environment variable with a secret is no name of a variable")
     secret = os.environ.get(name, "").strip()
     if not secret:
         raise ConfigurationError(f"the environment variable {name}, which should hold a secret, is not set")
