@@ -52,11 +52,18 @@ def test_cancelled_tasks_and_a_closed_loop_lose_nothing(oauth_server, tmp_path, 
     check_that_nothing_is_lost(crowd)
 
 
+HOLDER = """
+source = source_of(None, store=store)
+renewal = threading.Thread(target=source.get_token)
+renewal.start()
+say("ready")
+renewal.join()
+"""
+
+
 @held
-def test_tasks_that_are_cancelled_while_another_process_holds_the_lock_lose_nothing(
-    oauth_server, tmp_path, fleet, when
-):
-    """Their renewal waits for the lock, gets it when nobody waits any more, and is left to the next caller or done."""
+def test_tasks_that_are_cancelled_while_another_process_renews_lose_nothing(oauth_server, tmp_path, fleet, when):
+    """They wait for its lock; nobody waits any more when it is free."""
     source = source_of(oauth_server, tmp_path)
     source.set(signed_in(oauth_server, age=301))
     oauth_server.token_faults.add(Hold(when=when))
