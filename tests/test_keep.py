@@ -52,11 +52,11 @@ def test_a_sign_in_waits_for_the_renewal_that_has_the_lock(server, clock, monkey
     signed_in = []
     signing_in = started(lambda: signed_in.append(auth.complete_login(pending, back)))
     assert code.reached.wait(30)
+    clock.advance(ann.settings.token_timeout - 0.5)
     started(lambda: ann.get_token(rejected=old))
     server.wait_for(lambda: server.held == 1)
-    clock.advance(ann.settings.token_timeout - 1)
     code.open()
-    signing_in.join(0.4)
+    signing_in.join(0.8)
     assert signing_in.is_alive()
     server.release()
     signing_in.join(30)
