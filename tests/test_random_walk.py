@@ -19,8 +19,11 @@ from .faulty_store import FaultyEntry, FaultyStore, ForeignError
 from .program import is_live
 
 USERS, PROCESSES = ("ann", "bob"), (0, 1)
+LIFETIME = 300
 TOGETHER = -1  # the actor, where several sources are at it
 users, processes = st.sampled_from(USERS), st.sampled_from(PROCESSES)
+
+pauses = st.sampled_from([0, 1, 6, 16, 16, 70, 250, 301, 301])  # seconds
 
 QUICK_TRIES, QUICK_TIME = 3, 15.5  # a refresh token whose answer was lost: how often, and within how many seconds
 PATIENCE = 15.0  # seconds between two later tries, at least
@@ -37,6 +40,7 @@ FAULTS = {
     "slow before": Delay(0.02),
     "slow after": Delay(0.02, when="after"),
 }
+faults = st.sampled_from(list(FAULTS))
 STORE_STEPS = ("load", "lock", "read", "save", "unlock")
 
 
@@ -190,28 +194,37 @@ class Walk(RuleBasedStateMachine):
         for user in USERS:
             self.sign_in(user, 0, "set")
 
-    @rule(user=users, process=processes)
-    def renew_if_need_be(self, user, process):
+    @rule(user=users, process=processes, seconds=pauses, rejected=st.booleans())
+    def renew(self, user, process, seconds, rejected):
+        self.pass_time(seconds)
         with self.acting(user, process) as source:
-            self.ask(source)
+            self.ask(source, rejected=source.peek() if rejected else None)
 
-    @rule(user=users, process=processes)
-    def renew_for_a_401(self, user, process):
-        with self.acting(user, process) as source:
-            self.ask(source, rejected=source.peek())
-
-    @rule(user=users)
-    def renew_together(self, user):
+    @rule(user=users, seconds=pauses)
+    def renew_together(self, user, seconds):
+        self.pass_time(seconds)
         with self.acting(user):
             waiting = itertools.cycle([self.sources[user, process] for process in PROCESSES])
             in_threads(4, lambda: self.ask(next(waiting)))
 
-    @rule(seconds=st.sampled_from([1, 5, 16, 70, 250, 301, 301, 301]))
-    def time_passes(self, seconds):
+    @rule(user=users, process=processes, fault=faults, times=st.integers(1, 4), again_after=pauses)
+    def renew_while_the_server_fails(self, user, process, fault, times, again_after):
+        self.server_fails(fault, times)
+        for seconds in (LIFETIME + 1, again_after):
+            self.renew(user, process, seconds, rejected=False)
+
+    @rule(user=users, process=processes, step=st.sampled_from(STORE_STEPS), works_again=st.booleans())
+    def renew_while_the_store_fails(self, user, process, step, works_again):
+        self.store_fails(step)
+        self.renew(user, process, LIFETIME + 1, rejected=False)
+        if works_again:
+            self.store_works()
+
+    def pass_time(self, seconds):
         self.clock.advance(seconds)
         self.server.advance(seconds)
 
-    @rule(fault=st.sampled_from(list(FAULTS)), times=st.integers(1, 5))
+    @rule(fault=faults, times=st.integers(1, 4))
     def server_fails(self, fault, times):
         lost = isinstance(FAULTS[fault], Drop)
         watch = Mutate(partial(self.sees_answer, lost=lost))
@@ -288,6 +301,6 @@ class Walk(RuleBasedStateMachine):
 
 def test_random_walk():
     walks = settings(
-        max_examples=60, stateful_step_count=30, derandomize=True, deadline=None, database=None, print_blob=False
+        max_examples=200, stateful_step_count=40, derandomize=True, deadline=None, database=None, print_blob=False
     )
     run_state_machine_as_test(Walk, settings=walks)
