@@ -1,10 +1,12 @@
 """The URL where a person's browser ends their session at the server too."""
 
+import asyncio
 import urllib.request
 from dataclasses import replace
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+import trio
 
 from video_oauth_auth import (
     ConfigurationError,
@@ -13,6 +15,7 @@ from video_oauth_auth import (
     MemoryStore,
 )
 from video_oauth_auth.testing import (
+    Hold,
     OAuthServer,
     with_members,
     without,
@@ -65,6 +68,39 @@ def test_the_url_of_the_sign_out_ends_the_session_at_the_server(server):
     assert (status, parameters_of(location)) == (302, {"state": "my state & more"})
     with pytest.raises(LoginRequired):
         whose(ann, server)
+
+
+@pytest.mark.parametrize("library", [asyncio, trio])
+def test_in_an_event_loop_the_url_is_the_same(server, library):
+    ann = signed_in(server)
+    wanted = {"post_logout_redirect_uri": WEB, "state": "my state & more"}
+
+    async def ask():
+        return await ann.aend_session_url(**wanted)
+
+    url = asyncio.run(ask()) if library is asyncio else trio.run(ask)
+    assert url == ann.end_session_url(**wanted)
+    assert parameters_of(url)["id_token_hint"] == ann.source.peek().id_token
+
+
+def test_the_url_does_not_block_an_event_loop_while_metadata_are_fetched(server):
+    auth = auth_of(server, metadata=server.issuer)
+    server.metadata_faults.always(Hold())
+
+    async def ask():
+        url = asyncio.create_task(auth.aend_session_url())
+        await asyncio.to_thread(server.wait_for, lambda: server.held == 1)
+        assert not url.done()
+        server.metadata_faults.clear()
+        return await url
+
+    assert parameters_of(asyncio.run(ask())) == {"client_id": server.client_id}
+
+
+def test_in_an_event_loop_a_server_without_such_a_url_is_told(server):
+    server.metadata_faults.always(without("end_session_endpoint"))
+    with pytest.raises(ConfigurationError, match="names no end_session_endpoint"):
+        asyncio.run(auth_of(server, metadata=server.issuer).aend_session_url())
 
 
 def test_the_url_can_be_had_from_the_store_alone_and_changes_nothing(server, store):

@@ -171,6 +171,15 @@ def test_a_store_that_cannot_be_listed_is_a_store_error(server):
     assert caught.value.__context__ is None
 
 
+def test_what_a_store_advises_when_it_cannot_be_listed_is_told(server):
+    class Unlisted(FaultyStore):
+        def entries(self):
+            raise StoreError("others may read the folder: run chmod 700 on it")
+
+    with pytest.raises(StoreError, match=r"could not be listed \(others may read the folder: run chmod 700 on it\)"):
+        auth_of(server, store=Unlisted()).users()
+
+
 class OwnProvider:
     def get_token(self, *, rejected=None):
         return Token(access_token="x")

@@ -186,6 +186,19 @@ def test_each_401_of_a_prepared_request_is_replayed_once(session, oauth_server):
     assert len(oauth_server.requests_to("api")) == 2
 
 
+@pytest.mark.parametrize("times", [1, 3])
+def test_a_request_that_is_prepared_again_and_again_is_replayed_once(auth, oauth_server, times):
+    with requests.Session() as session:
+        prepared = session.prepare_request(requests.Request("GET", f"{oauth_server.api_url}/me"))
+        for _ in range(times):
+            prepared.prepare_auth(auth)
+        oauth_server.api_faults.always(Answer(401))
+        calls = len(oauth_server.token_calls)
+        assert session.send(prepared, timeout=30).status_code == 401
+        assert len(oauth_server.requests_to("api")) == 2
+        assert len(oauth_server.token_calls) == calls + 1
+
+
 def test_the_short_functions_of_requests_work_too(auth, oauth_server):
     url = f"{oauth_server.api_url}/me"
     assert requests.get(url, auth=auth, timeout=30).status_code == 200
