@@ -2,20 +2,24 @@
 
 import itertools
 from collections import defaultdict
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from video_oauth_auth import LoginRequired, OAuthError, StoreError, token_calls
+from video_oauth_auth import LoginRequired, MemoryStore, OAuthError, StoreError, token_calls
+from video_oauth_auth.stores import FileStore
 from video_oauth_auth.testing import Delay, Drop, Mutate, OAuthServer, html_page, unavailable
+from video_oauth_auth.testing.store_contract import members
 
 from .engine import Clock, aged, in_threads, settle, source_of
-from .faulty_store import FaultyEntry, FaultyStore, ForeignError
+from .faulty_store import FaultyStore, ForeignError
 from .program import is_live
 
 USERS, PROCESSES = ("ann", "bob"), (0, 1)
@@ -72,23 +76,45 @@ class SignIn:
 
 
 class WatchedStore(FaultyStore):
-    """Tells what it was asked to save, and whether it did."""
+    """Fails as told around a store that works, and tells what it was asked to save."""
 
-    def __init__(self, saw):
+    def __init__(self, inner, saw):
         super().__init__()
+        self.inner = inner
         self.saw = saw
+
+    def load(self, key):
+        self.step("load")
+        return self.inner.load(key)
 
     @contextmanager
     def transaction(self, key, *, timeout):
-        with super().transaction(key, timeout=timeout):
-            yield WatchedEntry(self, key)
+        self.step("lock")
+        with self.inner.transaction(key, timeout=timeout) as entry:
+            yield WatchedEntry(self, key, entry)
+        self.step("unlock")
+
+    def everything(self):
+        """Give all that is stored, in a form that can be compared."""
+        return {key: members(self.inner.load(key)) for key in self.inner.entries()}
 
 
-class WatchedEntry(FaultyEntry):
+class WatchedEntry:
+    def __init__(self, store, key, entry):
+        self._store = store
+        self._key = key
+        self._entry = entry
+
+    @property
+    def token(self):
+        self._store.step("read")
+        return self._entry.token
+
     def save(self, token):
         worked = False
         try:
-            super().save(token)
+            self._store.step("save")
+            self._entry.save(token)
             worked = True
         finally:
             self._store.saw(self._key, token, worked=worked)
@@ -97,13 +123,14 @@ class WatchedEntry(FaultyEntry):
 class Walk(RuleBasedStateMachine):
     """Two users; two processes, each with a source for either, on one store."""
 
-    def __init__(self):
+    def __init__(self, make_store):
         super().__init__()
+        self.cleanup = ExitStack()
         self.patch = pytest.MonkeyPatch()
         self.clock = Clock(self.patch)
         self.patch.setattr(token_calls, "FIRST_DELAY", 0.001)
         self.server = OAuthServer(refresh_tokens=True).start()
-        self.store = WatchedStore(self.saw_save)
+        self.store = WatchedStore(self.cleanup.enter_context(make_store()), self.saw_save)
         self.known = {user: SignIn() for user in USERS}
         self.numbers = itertools.count()
         self.actors = {}
@@ -120,6 +147,7 @@ class Walk(RuleBasedStateMachine):
     def teardown(self):
         settle()
         self.patch.undo()
+        self.cleanup.close()
         self.server.stop()
         assert self.server.failures == []
 
@@ -167,18 +195,21 @@ class Walk(RuleBasedStateMachine):
     def acting(self, user, process=None):
         """Do something for one user; what is stored for the others stays as it is."""
         self.user, self.actor = user, TOGETHER if process is None else self.actors[user, process]
-        others = {key: token for key, token in self.store.tokens.items() if key.user != user}
+        others = self.of_others(user)
         yield None if process is None else self.sources[user, process]
         settle()
-        assert {key: token for key, token in self.store.tokens.items() if key.user != user} == others
-        assert all(self.store.tokens[key] is token for key, token in others.items())
+        unchanged = self.of_others(user) == others
+        assert unchanged
+
+    def of_others(self, user):
+        return {key: stored for key, stored in self.store.everything().items() if key.user != user}
 
     def ask(self, source, rejected=None):
         """Get a token; failing is allowed, but a person is asked only where the server has ended the sign-in."""
         try:
             return source.get_token(rejected=rejected)
         except LoginRequired:
-            known, stored = self.known[self.user], self.store.tokens.get(source.key)
+            known, stored = self.known[self.user], self.store.inner.load(source.key)
             ended = stored is None or stored.refresh_token in {one for one, _ in known.dead}
             assert ended or source.has_unsaved()
         except OAuthError:
@@ -276,7 +307,7 @@ class Walk(RuleBasedStateMachine):
         self.sign_in(user, 0, "set")
         with self.acting(user):
             first, second = (self.sources[user, process] for process in PROCESSES)
-            stored = self.store.tokens[first.key]
+            stored = self.store.inner.load(first.key)
             assert first.get_token() == stored
             if second.peek() != stored:
                 assert second.get_token(rejected=second.peek()) == stored
@@ -294,13 +325,23 @@ class Walk(RuleBasedStateMachine):
         for (user, _), source in self.sources.items():
             known = self.known[user]
             if known.delivered:
-                stored = self.store.tokens[source.key].refresh_token
+                stored = self.store.inner.load(source.key).refresh_token
                 behind = known.delivered[::-1].index(stored)
                 assert behind <= max(1, known.unsaved)
 
 
-def test_random_walk():
-    walks = settings(
-        max_examples=200, stateful_step_count=40, derandomize=True, deadline=None, database=None, print_blob=False
-    )
-    run_state_machine_as_test(Walk, settings=walks)
+@contextmanager
+def memory_store():
+    yield MemoryStore()
+
+
+@contextmanager
+def file_store():
+    with TemporaryDirectory() as folder:
+        yield FileStore(Path(folder) / "tokens")
+
+
+@pytest.mark.parametrize("make_store", [memory_store, file_store])
+def test_random_walk(make_store):
+    walks = settings(max_examples=100, stateful_step_count=40, derandomize=True, deadline=None, database=None)
+    run_state_machine_as_test(lambda: Walk(make_store), settings=walks)
