@@ -47,7 +47,7 @@ clean: ## remove everything that was made here
 	echo "Python 3.11 or later, with its modules venv and ensurepip, is needed and was not found" >&2; exit 1
 	@echo "installing into .venv ..."
 	@$(PY) $(PIP) install --quiet --upgrade 'pip>=25.1'
-	@$(PY) $(PIP) install --quiet --editable '.[httpx2,file,redis,encrypted,testing,demo,cli]' --group test --group check
+	@$(PY) $(PIP) install --quiet --editable '.[httpx2,file,redis,encrypted,testing,demo,cli,proxy]' --group test --group check
 	@touch $@
 
 # What a user has who installed no extra: only the required libraries.

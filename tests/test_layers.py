@@ -79,6 +79,7 @@ LAYERS: dict[str, set[str]] = {
         "providers.movingimage",
     },
     "the front door": {""},
+    "the proxy": {"proxy", "proxy.app", "proxy.asgi", "proxy.callers", "proxy.headers", "proxy.targets"},
     "the command": {
         "cli",
         "cli.__main__",
@@ -95,6 +96,7 @@ LAYERS: dict[str, set[str]] = {
         "cli.new_secrets",
         "cli.options",
         "cli.output",
+        "cli.proxy",
         "cli.request",
         "cli.sign_ins",
         "cli.status",
@@ -192,6 +194,10 @@ def is_command(module: str) -> bool:
     return module.partition(".")[0] == "cli"
 
 
+def is_proxy(module: str) -> bool:
+    return module.partition(".")[0] == "proxy"
+
+
 def cycle_among(names: set[str]) -> list[str]:
     graph: dict[str, set[str]] = {name: set() for name in names}
     for one in imports():
@@ -240,6 +246,11 @@ def test_imports_go_downwards_only():
 def test_nothing_in_the_package_imports_the_command():
     upwards = [one for one in imports() if is_command(one.target) and one.inside and not is_command(one.module)]
     assert list(map(shown, upwards)) == []
+
+
+def test_nothing_but_the_command_imports_the_proxy():
+    users = [one for one in imports() if is_proxy(one.target) and one.inside and not is_proxy(one.module)]
+    assert {one.module for one in users} == {"cli.proxy"}
 
 
 def test_nothing_in_the_package_imports_its_testing_part():
@@ -306,10 +317,10 @@ def test_an_optional_library_is_imported_in_one_module_only():
 @pytest.mark.parametrize(
     ("library", "users"),
     [
-        ("requests", {"by_requests", "exchange", "transport", "replay"}),  # the library's own exchanges, and the second try of the user's
+        ("requests", {"by_requests", "exchange", "transport", "replay"}),  # exchanges, the second try
         ("authlib", {"endpoints", "assertion", "login.authorization"}),
         ("joserfc", {"assertion", "login.keys"}),  # signing and verifying
-        ("httpx", {"flow", "origin", "by_httpx"}),  # the base class, reading of URLs, types
+        ("httpx", {"flow", "origin", "by_httpx", "proxy.app", "proxy.targets"}),  # URLs, types, forwarding
     ],
 )
 def test_a_required_library_is_imported_where_it_is_needed(library, users):
@@ -324,6 +335,7 @@ def test_only_httpx_is_imported_together_with_the_package():
         for one in imports()
         if one.at_once and not (one.inside or is_testing(one.module) or one.target in stdlib_module_names)
         if not is_command(one.module)  # which nothing imports but the command itself
+        if not is_proxy(one.module)  # nor this, but the command and who mounts it
     }
     assert heavy == {("flow", "httpx"), ("flow", "httpx2"), ("origin", "httpx")}
     assert not [shown(one) for one in imports() if one.at_once and (one.module, one.target) == ("testing", "pytest")]

@@ -12,6 +12,7 @@ from .demo import demo
 from .discover import discover
 from .doctor import doctor
 from .output import exit_code, say
+from .proxy import proxy
 from .request import request
 from .sign_ins import login, logout, token
 from .status import status
@@ -58,5 +59,5 @@ def commands() -> None:
     """
 
 
-for one in (login, logout, status, token, request, discover, doctor, demo, credentials):
+for one in (login, logout, status, token, request, discover, doctor, demo, credentials, proxy):
     commands.add_command(one)

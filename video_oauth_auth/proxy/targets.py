@@ -1,0 +1,106 @@
+"""Where the proxy forwards to: the path of a request names the host, and only listed ones are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import httpx
+
+from ..auth import OAuth2Auth
+from ..errors import ConfigurationError
+from ..origin import Origin, listed, origin_of, written
+from .asgi import Answer, Scope
+
+__all__ = ["Target", "Targets"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one request goes.
+
+    Attributes:
+        origin: scheme, host and port, as a person writes it.
+        url: the whole URL.
+        root: the path under which the proxy itself is mounted.
+    """
+
+    origin: str
+    url: httpx.URL
+    root: str
+
+
+class Targets:
+    """The origins that a proxy forwards to.
+
+    Args:
+        auth: whose token it attaches.
+        origins: some of the origins of `auth`; None for all of them.
+
+    Raises:
+        ConfigurationError: one of them is no origin of `auth`.
+    """
+
+    def __init__(self, auth: OAuth2Auth, origins: Iterable[str] | None) -> None:
+        found = auth._origins._members if origins is None else {_own(auth, url) for url in listed(origins, "origins")}
+        if not found:
+            raise ConfigurationError("origins= is empty: name the origins that the proxy forwards to")
+        # http before https: where both have one host and port, the safer one stays
+        self._by_authority = {_authority(origin): origin for origin in sorted(found)}
+
+    def __str__(self) -> str:
+        return ", ".join(sorted(map(written, self._by_authority.values())))
+
+    def of(self, scope: Scope) -> Target:
+        """Read the path of a request: `/host/path`, below where the proxy is mounted.
+
+        Raises:
+            Answer: the host is not known, or the path is none.
+        """
+        root = scope.get("root_path", "").rstrip("/")
+        authority, _, path = _below(root, scope).removeprefix(b"/").partition(b"/")
+        origin = self._by_authority.get(authority.decode("latin-1").lower())
+        if origin is None:
+            raise Answer(404, "unknown_host", "This proxy forwards /HOST/PATH, for the hosts of its platform only.")
+        query = scope.get("query_string", b"")
+        try:
+            scheme, host, port = origin
+            raw_path = b"/" + path + (b"?" + query if query else b"")
+            url = httpx.URL(scheme=scheme, host=host, port=port, raw_path=raw_path)
+        except (httpx.InvalidURL, ValueError):
+            url = httpx.URL()
+        if origin_of(str(url.copy_with(raw_path=b"/") if url.host else url)) != origin:
+            raise Answer(400, "invalid_path", "The path cannot be forwarded.")
+        return Target(written(origin), url, root)
+
+    def location(self, target: Target, location: bytes) -> bytes:
+        """Let a redirect to a known host lead through the proxy; others stay as they are."""
+        try:
+            url = target.url.join(location.decode("ascii"))
+            known = origin_of(str(url.copy_with(raw_path=b"/", fragment=None)))
+        except (httpx.InvalidURL, ValueError):
+            return location
+        if known is None or known not in self._by_authority.values() or url.userinfo:
+            return location
+        fragment = f"#{quote(url.fragment, safe='/?=&;:@!$()*+,-._~%')}" if url.fragment else ""
+        return f"{quote(target.root)}/{_authority(known)}".encode() + url.raw_path + fragment.encode()
+
+
+def _below(root: str, scope: Scope) -> bytes:
+    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
+    for start in (root.encode(), quote(root).encode()):
+        if start and raw.startswith(start + b"/"):
+            return raw[len(start) :]
+    return raw
+
+
+def _own(auth: OAuth2Auth, url: str) -> Origin:
+    origin = origin_of(url)
+    if origin is None or url.rstrip("/") != written(origin) or not auth._origins.holds(url):
+        raise ConfigurationError("origins= takes origins that the auth object is for, as https://host")
+    return origin
+
+
+def _authority(origin: Origin) -> str:
+    return written(origin).partition("://")[2]
