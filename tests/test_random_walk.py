@@ -341,7 +341,8 @@ def file_store():
         yield FileStore(Path(folder) / "tokens")
 
 
-@pytest.mark.parametrize("make_store", [memory_store, file_store])
-def test_random_walk(make_store):
-    walks = settings(max_examples=100, stateful_step_count=40, derandomize=True, deadline=None, database=None)
-    run_state_machine_as_test(lambda: Walk(make_store), settings=walks)
+@pytest.mark.parametrize(("make_store", "walks"), [(memory_store, 120), (file_store, 60)])
+def test_random_walk(make_store, walks):
+    """The same walks every time."""
+    steps = settings(max_examples=walks, stateful_step_count=40, derandomize=True, deadline=None, database=None)
+    run_state_machine_as_test(lambda: Walk(make_store), settings=steps)
