@@ -15,6 +15,8 @@ from .asgi import Answer, Scope
 
 __all__ = ["Target", "Targets"]
 
+_IN_A_PATH = "/:@!$&'()*+,;=~"  # RFC 3986, section 3.3
+
 
 @dataclass(frozen=True)
 class Target:
@@ -83,13 +85,13 @@ class Targets:
             return location
         if known is None or known not in self._by_authority.values() or url.userinfo:
             return location
-        fragment = f"#{quote(url.fragment, safe='/?=&;:@!$()*+,-._~%')}" if url.fragment else ""
-        return f"{quote(target.root)}/{_authority(known)}".encode() + url.raw_path + fragment.encode()
+        fragment = f"#{quote(url.fragment, safe=_IN_A_PATH + "?%")}" if url.fragment else ""
+        return f"{quote(target.root, safe=_IN_A_PATH)}/{_authority(known)}".encode() + url.raw_path + fragment.encode()
 
 
 def _below(root: str, scope: Scope) -> bytes:
-    raw: bytes = scope.get("raw_path") or quote(scope["path"]).encode()
-    for start in (root.encode(), quote(root).encode()):
+    raw: bytes = scope.get("raw_path") or quote(scope["path"], safe=_IN_A_PATH).encode()
+    for start in (root.encode(), quote(root, safe=_IN_A_PATH).encode()):
         if start and raw.startswith(start + b"/"):
             return raw[len(start) :]
     return raw

@@ -1,0 +1,159 @@
+"""`video-oauth-auth proxy`: what it refuses, and a real run with streams, callers that leave, and SIGTERM."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from video_oauth_auth.testing import BrightcoveServer, Hold, OAuthServer
+
+from . import command_line
+from .command_line import SECRET_VARIABLE, Home, brightcove, check_silent
+
+home = command_line.home
+
+PATIENCE = 30.0
+KEY = "an-invented-key-of-a-proxy"
+
+
+@pytest.fixture
+def server(home: Home, monkeypatch: pytest.MonkeyPatch) -> Iterator[BrightcoveServer]:
+    """A server, and a profile for it: acme."""
+    with OAuthServer.brightcove(client_secret="an-invented-client-secret") as running:
+        monkeypatch.setenv(SECRET_VARIABLE, running.client_secret)
+        home.profiles(acme=brightcove(running))
+        yield running
+
+
+@contextlib.contextmanager
+def proxy(home: Home, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the proxy on a free port; give the process and its URL."""
+    with home.process("proxy", "acme", "--port", "0", *arguments) as process:
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        found = re.match(r"http://[^/]+:(\d+)/HOST/PATH is https://HOST/PATH, for http://127", line)
+        assert found, line + process.stderr.read()
+        yield process, f"http://127.0.0.1:{found[1]}"
+
+
+def end(process: subprocess.Popen[str], how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+    process.send_signal(how)
+    out, errors = process.communicate(timeout=PATIENCE)
+    return process.returncode, out + errors
+
+
+def host_of(server: BrightcoveServer) -> str:
+    return server.api_url.removeprefix("http://")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])
+def test_it_does_not_listen_for_others_without_a_key(home, server, host):
+    result = home.run("proxy", "acme", "--host", host)
+    assert result.exit_code == 2
+    assert "--key-env or --key-file" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--key-env", "NOT_SET"), "NOT_SET"),
+        (("--key-env", "SHORT_KEY"), "16 characters"),
+        (("--key-env", "SHORT_KEY", "--key-file", "x"), "give one"),
+        (("--allowed-origin", "*"), "allowed_origins="),
+        (("--max-concurrency", "0"), "max_concurrency="),
+    ],
+)
+def test_settings_that_cannot_work_end_with_2(home, server, monkeypatch, arguments, said):
+    monkeypatch.setenv("SHORT_KEY", "k-e-y")
+    result = home.run("proxy", "acme", *arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "k-e-y" not in result.stderr
+
+
+def test_a_port_that_is_taken_is_told(home, server):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = home.run("proxy", "acme", "--port", str(port))
+    assert result.exit_code == 1
+    assert f"127.0.0.1:{port} cannot be listened on" in result.stderr
+
+
+def test_it_forwards_and_ends_when_its_requests_are_done(home, server):
+    server.add_video("123", "Summer")
+    film = bytes(range(256)) * 16 * 1024  # 4 MiB
+    with proxy(home) as (process, url), httpx.Client(base_url=f"{url}/{host_of(server)}", timeout=PATIENCE) as client:
+        assert [video["name"] for video in client.get("/v1/accounts/123/videos?q=in-a-query").json()] == ["Summer"]
+        server.revoke_access_tokens()
+        assert client.post("/upload", content=b"small").status_code == 200
+        told = client.post("/upload", content=film).json()
+        assert told == {"size": len(film), "sha256": hashlib.sha256(film).hexdigest()}
+        answer = client.get("/stream")
+        assert answer.text.splitlines() == [f"chunk {number}" for number in range(8)]
+        assert "server" not in answer.headers or "uvicorn" not in answer.headers["server"]
+        assert client.get(f"{url}/example.com/").status_code == 404
+        server.api_faults.add(Hold())
+        request = subprocess.Popen(
+            [*command_line.COMMAND[:1], "-c", SLOW, f"{url}/{host_of(server)}/me"], stdout=subprocess.PIPE, text=True
+        )
+        server.wait_for(lambda: server.api_faults.held, PATIENCE)
+        process.send_signal(signal.SIGTERM)
+        wait_until_closed(url)
+        server.release()
+        assert request.communicate(timeout=PATIENCE)[0] == "200\n"
+        out, errors = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, errors) == (0, "", "")
+    assert len(server.token_calls) == 2
+
+
+SLOW = "import httpx, sys; print(httpx.get(sys.argv[1], timeout=30).status_code)"
+
+
+def wait_until_closed(url: str) -> None:
+    """Wait until nobody listens any more."""
+    for _ in range(10_000):
+        try:
+            httpx.get(f"{url}/health", timeout=PATIENCE)
+        except httpx.TransportError:
+            return
+    raise AssertionError("it still listens")
+
+
+def test_with_a_key_it_serves_others_and_shows_no_secret(home, server, tmp_path):
+    (tmp_path / "key").write_text(KEY + "\n")
+    (tmp_path / "key").chmod(0o600)
+    with proxy(home, "--host", "0.0.0.0", "--key-file", str(tmp_path / "key")) as (process, url):
+        target = f"{url}/{host_of(server)}/me?secret=in-a-query"
+        assert httpx.get(target, timeout=PATIENCE).status_code == 401
+        assert httpx.get(target, headers={"X-Proxy-Key": KEY}, timeout=PATIENCE).status_code == 200
+        server.revoke_access_tokens()
+        server.change_secret("another-invented-client-secret")
+        answer = httpx.get(target, headers={"X-Proxy-Key": KEY}, timeout=PATIENCE)
+        assert (answer.status_code, answer.json()["error"]) == (502, "no_token")
+        status, said = end(process)
+    assert status == 0
+    assert "invalid_client" in said
+    assert "in-a-query" not in said
+    assert KEY not in said + answer.text
+    check_silent(server, said, answer.text)
+
+
+def test_ctrl_c_ends_it(home, server):
+    with proxy(home) as (process, url):
+        assert httpx.get(f"{url}/health", timeout=PATIENCE).json() == {"status": "ok"}
+        status, said = end(process, signal.SIGINT)
+    assert (status, said) == (130, "")
+
+
+def test_help_has_examples(home):
+    result = home.run("proxy", "--help")
+    assert result.exit_code == 0
+    assert "Examples:\n  video-oauth-auth proxy brightcove" in result.stdout
