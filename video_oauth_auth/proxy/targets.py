@@ -16,6 +16,7 @@ from .asgi import Answer, Scope
 __all__ = ["Target", "Targets"]
 
 _IN_A_PATH = "/:@!$&'()*+,;=~"  # RFC 3986, section 3.3
+_IN_A_FRAGMENT = _IN_A_PATH + "?%"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Targets:
             return location
         if known is None or known not in self._by_authority.values() or url.userinfo:
             return location
-        fragment = f"#{quote(url.fragment, safe=_IN_A_PATH + "?%")}" if url.fragment else ""
+        fragment = f"#{quote(url.fragment, safe=_IN_A_FRAGMENT)}" if url.fragment else ""
         return f"{quote(target.root, safe=_IN_A_PATH)}/{_authority(known)}".encode() + url.raw_path + fragment.encode()
 
 
