@@ -6,7 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from video_oauth_auth import LoginRequired, MemoryStore, source
+from video_oauth_auth import (
+    ClientCredentials,
+    ConfigurationError,
+    LoginRequired,
+    MemoryStore,
+    OAuthClient,
+    TokenSource,
+    source,
+)
 from video_oauth_auth.keeping import Keeper
 from video_oauth_auth.login import people
 from video_oauth_auth.testing import Hold, Mutate
@@ -65,19 +73,34 @@ def test_a_sign_in_waits_for_the_renewal_that_has_the_lock(server, clock, monkey
     assert len(codes_sent(server)) == 2
 
 
-def test_what_could_not_be_saved_is_remembered_until_it_or_something_newer_is_saved(server):
+def test_what_could_not_be_saved_goes_only_over_what_was_there(server):
+    """Not over what another process has written since, and not over a sign-out; no clock is asked."""
     store = FaultyStore()
     auth = auth_of(server)
     token = sign_in(auth)
     key, hold = auth.source.key, auth.source.settings.hold
     keeper = Keeper(store, key)
-    signed_in, renewed = token, replace(token, issued_at=token.issued_at - 1)
-    keeper.save(hold(signed_in), None)
+    rotated = replace(token, refresh_token="another")
+    store.fail("save", OSError(28, "No space left on device"))
     with store.transaction(key, timeout=1) as entry:
-        keeper.save(hold(renewed), entry)
-        assert keeper.unsaved.held.token == signed_in
-        keeper.save(hold(signed_in), entry)
-        assert keeper.unsaved is None
+        keeper.save(hold(token), entry, rotated)
+    assert [keeper.may_save(stored) for stored in (rotated, token, None)] == [True, False, False]
+    store.work()
+    with store.transaction(key, timeout=1) as entry:
+        keeper.save(hold(token), entry, rotated)
+    assert keeper.unsaved is None
+    keeper.save(hold(token), None)  # a sign-in, past a lock that could not be had
+    assert [keeper.may_save(stored) for stored in (rotated, token, None)] == [True, True, True]
+
+
+def test_a_lease_that_is_too_short_for_the_time_out_is_refused():
+    class Leased(MemoryStore):
+        lease = 45.0
+
+    client, server = OAuthClient("id", "secret"), "https://login.example"
+    TokenSource(server, client, ClientCredentials(), store=Leased(), token_timeout=35)
+    with pytest.raises(ConfigurationError, match="lease"):
+        TokenSource(server, client, ClientCredentials(), store=Leased(), token_timeout=36)
 
 
 # --- published inside the transaction -----------------------------------------------------------------------------

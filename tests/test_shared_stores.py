@@ -194,3 +194,12 @@ def test_sources_of_two_servers_or_clients_do_not_share(oauth_server, brightcove
 
 def test_a_private_memory_is_shared_with_nobody(oauth_server):
     assert source_of(oauth_server).get_token() != source_of(oauth_server).get_token()
+
+
+def test_a_rejected_token_does_not_come_back_from_the_store(oauth_server):
+    """To a program that makes an auth object for each request."""
+    store = MemoryStore()
+    first = source_of(oauth_server, store=store).get_token()
+    newer = source_of(oauth_server, store=store).get_token(rejected=first)
+    assert newer != first
+    assert source_of(oauth_server, store=store).get_token(rejected=first) == newer

@@ -25,6 +25,7 @@ class Attempt:
         budget: the time it has.
         via: the library that makes its exchanges.
         held: what the source held when it began.
+        rejected: the token that an API has said 401 to, or None.
         reason: `first`, `stale`, `expired` or `rejected`.
         caused_by_401: True if somebody waits because an API rejected the held token.
         waiters: how many callers wait for it. Where nobody waits, a lock that is taken ends it.
@@ -43,17 +44,26 @@ class Attempt:
         "held",
         "outcome",
         "reason",
+        "rejected",
         "saved",
         "via",
         "waiters",
     )
 
     def __init__(
-        self, *, budget: Budget, via: Via, held: Held | None, reason: str, publish: Callable[[Attempt, Held], None]
+        self,
+        *,
+        budget: Budget,
+        via: Via,
+        held: Held | None,
+        rejected: Token | None,
+        reason: str,
+        publish: Callable[[Attempt, Held], None],
     ) -> None:
         self.budget = budget
         self.via = via
         self.held = held
+        self.rejected = rejected
         self.reason = reason
         self._publish = publish
         self.caused_by_401 = False

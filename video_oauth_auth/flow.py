@@ -206,8 +206,9 @@ class RequestFlow(_Auth):
         if newer == rejected or rewind is None or not rewind():
             return response
         hooks = request.hooks["response"]  # which the hops that follow share
-        later = partial(self._on_requests_response, (*sent[:1], newer), rewind)
-        hooks[:] = [later if _is_hook_of(self, hook) else hook for hook in hooks]
+        ours = next((place for place, hook in enumerate(hooks) if _is_hook_of(self, hook)), None)
+        if ours is not None:
+            hooks[ours] = partial(self._on_requests_response, (*sent[:1], newer), rewind)
         again = resend(response, self._prefix + newer.access_token, settings)
         self._judge_replay(again, newer)
         return again

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from typing import Literal, cast
 
 from .budget import now
 from .errors import OAuthError, StoreError
@@ -12,7 +13,7 @@ from .freshness import Held
 from .stores import Entry, StoreKey, TokenStore
 from .token import Token
 
-__all__ = ["Keeper"]
+__all__ = ["Keeper", "is_same"]
 
 logger = logging.getLogger("video_oauth_auth")
 
@@ -26,11 +27,20 @@ class _Unsaved:
 
     Attributes:
         held: the token, with its real freshness.
+        over: what the entry held under its lock; it is saved again only over that. Not known, if it was never locked.
         delay: seconds until the next try.
     """
 
     held: Held
+    over: Token | Literal["not known"] | None
     delay: float
+
+
+def is_same(one: Token | None, other: Token | None) -> bool:
+    """Tell whether two tokens are the same, their refresh tokens too."""
+    if one is None or other is None:
+        return one is other
+    return (one.access_token, one.refresh_token) == (other.access_token, other.refresh_token)
 
 
 class Keeper:
@@ -109,19 +119,32 @@ class Keeper:
         except Exception as error:  # noqa: BLE001 - what was got is published; the lock is the store's own matter
             self.warn("unlocked", error)
 
-    def save(self, held: Held, entry: Entry | None) -> Held:
-        """Save a token; where that fails, it serves this process and is due soon, so that saving is tried again."""
+    def save(self, held: Held, entry: Entry | None, over: Token | Literal["not known"] | None = "not known") -> Held:
+        """Save a token; where that fails, it serves this process and is due soon, so that saving is tried again.
+
+        Args:
+            held: the token.
+            entry: where to; None if it could not be locked.
+            over: what is stored there.
+        """
+        if entry is None:
+            over = self.unsaved.over if self.unsaved else "not known"
         try:
             if entry is not None:
                 entry.save(held.token)
-                if self.unsaved is not None and self.unsaved.held.token.issued_at <= held.token.issued_at:
-                    self.unsaved = None
+                self.unsaved = None
                 return held
         except Exception as error:  # noqa: BLE001 - a user's own store may raise anything
             self.warn("written", error)
         delay = min(self.unsaved.delay * 2, SAVE_AGAIN[1]) if self.unsaved else SAVE_AGAIN[0]
-        self.unsaved = _Unsaved(held, delay)
+        self.unsaved = _Unsaved(held, over, delay)
         return replace(held, fresh_until=min(held.fresh_until, now() + delay))
+
+    def may_save(self, stored: Token | None) -> bool:
+        """Tell whether what could not be saved may be saved over this: nobody else has written since, or signed out."""
+        if self.unsaved is None:
+            return False
+        return self.unsaved.over == "not known" or is_same(self.unsaved.over, stored)
 
     def delete(self, entry: Entry) -> None:
         """Keep nothing.
@@ -147,7 +170,7 @@ class Keeper:
 
     def _store_error(self, what: str, error: Exception) -> StoreError:
         if isinstance(error, StoreError):
-            return error
+            return cast("StoreError", error.copied())  # without the frames of the store, which hold the token
         # The text of a foreign exception might hold what was to be saved; its type tells where to look.
         why = error if isinstance(error, OAuthError) else type(error).__name__
         return StoreError(f"the token store {type(self._store).__name__} could not be {what} ({why})")

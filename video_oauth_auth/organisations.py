@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from . import forks
 from .auth import OAuth2Auth
 from .errors import ConfigurationError, cleaned
+from .source import TokenSource
 
 __all__ = ["KEPT", "Organisations"]
 
@@ -78,7 +79,8 @@ class Organisations(Generic[AuthT]):
             self._recent[name] = one
             self._recent.move_to_end(name)
             if len(self._recent) > self._kept:
-                forgotten = self._recent.popitem(last=False)
+                oldest = next((name for name, other in self._recent.items() if not _has_unsaved(other)), name)
+                forgotten = self._recent.pop(oldest)
         del forgotten
         return one
 
@@ -103,3 +105,8 @@ class Organisations(Generic[AuthT]):
         raise TypeError(
             f"{type(self).__name__} cannot be pickled: build it in the worker process, with a shared store="
         )
+
+
+def _has_unsaved(auth: OAuth2Auth) -> bool:
+    """Tell whether an object has the only copy of a token."""
+    return isinstance(auth.source, TokenSource) and auth.source.has_unsaved()

@@ -24,7 +24,7 @@ from .errors import (
     TransportError,
 )
 from .freshness import Held, held_since
-from .keeping import Keeper
+from .keeping import Keeper, is_same
 from .settings import SourceSettings
 from .stores import Entry, StoreKey
 from .token import Token
@@ -98,14 +98,14 @@ class Renewer:
             base = self._seed
             seeded = self._settings.hold(base)
             if attempt.reason == "first" and seeded.usable_until > now():
-                return self._keep(seeded, entry, attempt)
-        return self._keep(self._ask(base, stored, attempt, entry), entry, attempt)
+                return self._keep(seeded, entry, attempt, stored)
+        return self._keep(self._ask(base, stored, attempt, entry), entry, attempt, stored)
 
-    def _keep(self, held: Held, entry: Entry | None, attempt: Attempt) -> Token:
-        """Save, then publish."""
+    def _keep(self, held: Held, entry: Entry | None, attempt: Attempt, stored: Token | None) -> Token:
+        """Save, then publish; `stored` is what the entry holds."""
         attempt.budget.phase = "saving the token"
         self._seed = None
-        kept = self.keeper.save(held, entry)
+        kept = self.keeper.save(held, entry, stored)
         attempt.saved = self.keeper.unsaved is None
         attempt.budget.sent = False
         attempt.publish(kept)
@@ -212,7 +212,7 @@ class Renewer:
 
         def rotated_by_sibling() -> Token | None:
             found = self.keeper.look()
-            return found if found is not None and found != stored and found.refresh_token else None
+            return found if found is not None and not is_same(found, stored) and found.refresh_token else None
 
         self._before_refresh()
         try:
@@ -230,10 +230,12 @@ class Renewer:
             return found if found.usable_until > now() else self._refresh(newer, newer, attempt, entry)
         if token.refresh_token is None:
             token = replace(token, refresh_token=refresh_token, refresh_expires_at=base.refresh_expires_at)
-        token = self._identified(replace(token, scope=token.scope or base.scope), base, attempt, entry)
+        token = self._identified(replace(token, scope=token.scope or base.scope), base, stored, attempt, entry)
         return held_since(token, sent_at, self._settings.renew_ahead, attempt.held)
 
-    def _identified(self, token: Token, base: Token, attempt: Attempt, entry: Entry | None) -> Token:
+    def _identified(
+        self, token: Token, base: Token, stored: Token | None, attempt: Attempt, entry: Entry | None
+    ) -> Token:
         """Give a refreshed token with what is known of the person; a new ID token has to be about the same one."""
         if token.id_token is None:
             return replace(token, id_token=base.id_token, claims=base.claims)
@@ -242,7 +244,7 @@ class Renewer:
         # The refresh token first, whatever becomes of the rest: it may be the only one left.
         ends_at = token.refresh_expires_at
         rotated = replace(base, refresh_token=token.refresh_token, refresh_expires_at=ends_at)
-        self.keeper.save(self._settings.hold(rotated), entry)
+        self.keeper.save(self._settings.hold(rotated), entry, stored)
         attempt.budget.phase = "checking the ID token"
         try:
             claims = self._settings.id_tokens.claims(
@@ -287,7 +289,7 @@ class Renewer:
     def _adopt(self, stored: Token | None, attempt: Attempt) -> Token | None:
         """Take over a stored token that is another one than ours and good enough for this attempt."""
         held = attempt.held
-        if stored is None or self.keeper.unsaved is not None or (held is not None and held.token == stored):
+        if stored is None or self.keeper.unsaved is not None or stored in (held and held.token, attempt.rejected):
             return None
         found = self._settings.hold(stored)
         if (found.fresh_until if attempt.reason == "stale" else found.usable_until) <= now():
@@ -302,26 +304,26 @@ class Renewer:
         unsaved = self.keeper.unsaved
         if unsaved is None:
             return None
-        if stored is not None and stored.issued_at > unsaved.held.token.issued_at:  # a sibling has written since
+        if not self.keeper.may_save(stored):
             self.keeper.unsaved = None
             return self._adopt(stored, attempt)
         if attempt.reason == "rejected" or now() >= unsaved.held.fresh_until:
             return None
-        return self._keep(unsaved.held, entry, attempt)
+        return self._keep(unsaved.held, entry, attempt, stored)
 
     def _without_store(self, error: StoreError, attempt: Attempt) -> Token:
         """Go on without the store where that spends no refresh token."""
         self.keeper.warn("locked", error)
         unsaved = self.keeper.unsaved
         if unsaved is not None and attempt.reason != "rejected" and now() < unsaved.held.fresh_until:
-            return self._keep(unsaved.held, None, attempt)
+            return self._keep(unsaved.held, None, attempt, None)
         if self._seed is not None and attempt.reason == "first":
             seeded = self._settings.hold(self._seed)
             if now() < seeded.usable_until:
-                return self._keep(seeded, None, attempt)
+                return self._keep(seeded, None, attempt, None)
         if self._settings.unattended_grant is None:
             raise error
-        return self._keep(self._ask(None, None, attempt, None), None, attempt)
+        return self._keep(self._ask(None, None, attempt, None), None, attempt, None)
 
 
 _WHY: dict[LoginReason, str] = {

@@ -21,6 +21,8 @@ from .transport import Via, via_client
 
 __all__ = ["SourceSettings"]
 
+SAVING = 10.0  # seconds
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSettings:
@@ -70,6 +72,7 @@ class SourceSettings:
         """
         _check_kinds(client, grant, store, on_event)
         insecure = insecure_members(insecure_origins)
+        _check_lease(store, token_timeout)
         return cls(
             directory=Directory(server, insecure),
             client=client,
@@ -100,6 +103,15 @@ def _seconds(value: float, name: str, *, least: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value < math.inf:
         raise ConfigurationError(f"{name}= is a number of seconds, at least {least:g}; not {value!r}")
     return float(value)
+
+
+def _check_lease(store: object, token_timeout: float) -> None:
+    lease = getattr(getattr(store, "inner", store), "lease", None)  # EncryptedStore has another store inside
+    if isinstance(lease, float) and token_timeout + SAVING > lease:
+        raise ConfigurationError(
+            f"the store's lease of {lease:g} s is too short for token_timeout={token_timeout:g} and {SAVING:g} s "
+            f"to save: give the store a longer lease="
+        )
 
 
 def _check_kinds(client: OAuthClient, grant: object, store: object, on_event: object) -> None:

@@ -238,7 +238,8 @@ class TokenSource:
                     budget=Budget(self.settings.token_timeout),
                     via=self._via,
                     held=held,
-                    reason=_reason(held, good=good, moment=moment),
+                    rejected=rejected,
+                    reason=_reason(held, rejected, good=good, moment=moment),
                     publish=self._publish,
                 )
             if beside and held is not None:
@@ -463,9 +464,9 @@ def _given(token: Token | None) -> Token:
     return token
 
 
-def _reason(held: Held | None, *, good: bool, moment: float) -> str:
+def _reason(held: Held | None, rejected: Token | None, *, good: bool, moment: float) -> str:
     if held is None:
-        return "first"
+        return "first" if rejected is None else "rejected"
     if not good:
         return "rejected"
     return "stale" if moment < held.usable_until else "expired"

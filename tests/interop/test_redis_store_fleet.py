@@ -38,7 +38,13 @@ PROCESSES = 10
 SECONDS = 20.0
 LIFETIME = 2.0
 
-IMPORTS = "from video_oauth_auth.stores import RedisStore\n"
+IMPORTS = """
+        from video_oauth_auth.stores import RedisStore
+
+        def hurried(source, lease):
+            source.settings.store.lease = lease  # too short for its time-out, which a source would refuse
+            return source
+"""
 
 
 def source_of(server: OAuthServer, redis: RedisServer, grant: Any = None, **settings: Any) -> TokenSource:
@@ -81,7 +87,7 @@ def test_a_holder_that_was_stopped_beyond_its_lease_leaves_the_newer_token_and_t
         f"""
         {IMPORTS}
         say(os.getpid())
-        source = source_of(store=RedisStore({redis_server.url!r}, lease=1))
+        source = hurried(source_of(store=RedisStore({redis_server.url!r})), 1.0)
         first = source.get_token()
         say(first.access_token)
         while (second := source.get_token()) == first:
@@ -120,7 +126,7 @@ def test_a_holder_that_was_stopped_beyond_its_lease_does_not_spend_the_refresh_t
             return "test-client-secret"
 
         source_of(user="somebody").get_token()  # which imports what a token call needs
-        source = source_of(None, secret, store=RedisStore({redis_server.url!r}, lease=3), token_timeout=1)
+        source = hurried(source_of(None, secret, store=RedisStore({redis_server.url!r}), token_timeout=1), 3.0)
         try:
             say(source.get_token().access_token)
         except OAuthError as error:
@@ -151,7 +157,7 @@ def test_a_holder_that_was_stopped_saves_late_what_nobody_else_has_written(
         f"""
         {IMPORTS}
         say(os.getpid())
-        say(source_of(None, store=RedisStore({redis_server.url!r}, lease=1)).get_token().access_token)
+        say(hurried(source_of(None, store=RedisStore({redis_server.url!r})), 1.0).get_token().access_token)
         """
     )
     pid = int(late.said())
@@ -183,7 +189,7 @@ def test_the_lease_of_a_holder_that_is_killed_ends_and_the_next_one_renews(
             say(os.getpid())
             told()
 
-        source_of(None, secret, store=RedisStore({redis_server.url!r}, lease=2)).get_token()
+        hurried(source_of(None, secret, store=RedisStore({redis_server.url!r})), 2.0).get_token()
         """
     )
     os.kill(int(doomed.said()), signal.SIGKILL)

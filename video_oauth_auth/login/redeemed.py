@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from .. import forks
 from ..errands import Errand
-from ..errors import InvalidResponseError, OAuthError
+from ..errors import InvalidResponseError
 from .authorization import AuthorizationRequest
 
 __all__ = ["once"]
@@ -43,7 +43,7 @@ def once(request: AuthorizationRequest, errand: Errand) -> Iterator[None]:
             _redeemed.popitem(last=False)
     try:
         yield
-    except OAuthError as error:
+    except BaseException as error:
         if not getattr(error, "sent", errand.budget.sent):
             _redeemed.pop(digest, None)
         raise

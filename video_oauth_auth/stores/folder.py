@@ -182,7 +182,9 @@ class Folder:
 
 def _make(path: Path) -> None:
     """Make a directory that is closed from its first moment, whatever the umask."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    for above in reversed(path.parents):
+        with suppress(FileExistsError):
+            above.mkdir(mode=0o700)
     with suppress(FileExistsError):
         path.mkdir(mode=0o700)
         if POSIX:

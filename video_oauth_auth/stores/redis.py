@@ -58,11 +58,11 @@ local entry = redis.call('HMGET', KEYS[2], 'version', 'writer', 'token')
 local version, read = tonumber(entry[1] or '0'), tonumber(ARGV[2])
 if redis.call('GET', KEYS[1]) ~= ARGV[1] and entry[2] ~= ARGV[1]
    and (version > read or version == read and (entry[2] or '') ~= ARGV[3]) then return 0 end
-if ARGV[7] ~= '' and entry[3] then redis.call('SET', KEYS[4], entry[3], 'PX', ARGV[7]) end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if ARGV[7] ~= '' and entry[3] and entry[2] ~= ARGV[1] then redis.call('SET', KEYS[4], entry[3], 'PX', ARGV[7]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', string.format('%d', now))
-redis.call('HSET', KEYS[2], 'version', string.format('%d', math.max(version, read) + 1), 'writer', ARGV[1])
+redis.call('HSET', KEYS[2], 'version', string.format('%d', math.max(version + 1, read + 1, now)), 'writer', ARGV[1])
 if ARGV[4] == '' then
   redis.call('HDEL', KEYS[2], 'token')
   redis.call('DEL', KEYS[4])
