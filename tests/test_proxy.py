@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from starlette.routing import Mount
 from video_oauth_auth import BrightcoveAuth, ConfigurationError
 from video_oauth_auth.errors import LoginRequired, StoreError, TransportError
 from video_oauth_auth.proxy import ProxyApp
-from video_oauth_auth.testing import Answer, BrightcoveServer, Drop, Hold, json_answer
+from video_oauth_auth.testing import Answer, BrightcoveServer, Drip, Drop, Hold, json_answer
 
 from .conftest import sha256
 
@@ -442,6 +443,110 @@ def test_a_caller_that_leaves_ends_the_exchange(brightcove_server, auth):
     asyncio.run(app(scope, receive, send))
     assert sent == []
     assert brightcove_server.requests == ()
+
+
+class Caller:
+    """A caller that is told what to do step by step, and has a request without a body.
+
+    Attributes:
+        sent: what it got.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.sent: list[Any] = []
+        self.left = asyncio.Event()
+        self.may_read = asyncio.Event()
+        self._asked = False
+        self.scope = {
+            "type": "http",
+            "method": "GET",
+            "path": path,
+            "headers": [(b"host", b"127.0.0.1")],
+            "query_string": b"",
+        }
+
+    async def receive(self) -> Any:
+        if not self._asked:
+            self._asked = True
+            return {"type": "http.request"}
+        await self.left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+        if message.get("body"):
+            await self.may_read.wait()
+
+    async def got(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while len(self.sent) < count:
+                await asyncio.sleep(0)
+
+
+def test_a_caller_that_leaves_in_the_middle_of_an_answer_ends_it(brightcove_server, auth):
+    async def run() -> Caller:
+        app, caller = ProxyApp(auth, max_concurrency=1), Caller(f"/{host_of(brightcove_server)}/me")
+        brightcove_server.api_faults.add(Drip("body", interval=0.5))
+        caller.may_read.set()
+        serving = asyncio.ensure_future(app(caller.scope, caller.receive, caller.send))
+        await caller.got(2)
+        caller.left.set()
+        async with asyncio.timeout(5):
+            await serving
+        again = Caller(f"/{host_of(brightcove_server)}/me")
+        again.may_read.set()
+        await app(again.scope, again.receive, again.send)
+        assert again.sent[0]["status"] == 200  # there is room again
+        await app.aclose()
+        return caller
+
+    caller = asyncio.run(run())
+    assert caller.sent[-1].get("more_body") is True
+
+
+def test_no_more_is_read_than_the_caller_takes(brightcove_server, auth):
+    """A caller that does not read holds the platform back: what is on the way is in the sockets, not here."""
+    film = bytes(64 * 1024 * 1024)
+    brightcove_server.api_faults.add(Answer(200, body=film))
+
+    async def run() -> tuple[int, int]:
+        app, caller = ProxyApp(auth), Caller(f"/{host_of(brightcove_server)}/film")
+        tracemalloc.start()
+        try:
+            serving = asyncio.ensure_future(app(caller.scope, caller.receive, caller.send))
+            await caller.got(2)
+            for _ in range(200):  # turns of the event loop, in which it could read on
+                await asyncio.sleep(0.001)
+            held = tracemalloc.get_traced_memory()[0]
+            caller.left.set()
+            await serving
+        finally:
+            tracemalloc.stop()
+        await app.aclose()
+        return len(caller.sent), held
+
+    messages, held = asyncio.run(run())
+    assert messages == 2
+    assert held < 8 * 1024 * 1024
+
+
+def test_a_body_goes_on_as_it_comes(brightcove_server, auth):
+    """The proxy asks the caller for the next piece only when the last one is on its way."""
+    size, count = 1024 * 1024, 48
+
+    async def film() -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield bytes(size)
+
+    tracemalloc.start()
+    try:
+        brightcove_server.api_faults.clear()
+        answer = exchange(ProxyApp(auth), f"/{host_of(brightcove_server)}/upload", "POST", content=film())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert answer.json()["size"] == size * count
+    assert peak < size * count / 2
 
 
 # --- mounting, arguments ------------------------------------------------------------------------------------------
