@@ -8,12 +8,13 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from video_oauth_auth.testing import BrightcoveServer, Hold, OAuthServer
+from video_oauth_auth.testing import BrightcoveServer, Drop, Hold, OAuthServer
 
 from . import command_line
 from .command_line import SECRET_VARIABLE, Home, brightcove, check_silent
@@ -144,6 +145,28 @@ def test_with_a_key_it_serves_others_and_shows_no_secret(home, server, tmp_path)
     assert "in-a-query" not in said
     assert KEY not in said + answer.text
     check_silent(server, said, answer.text)
+
+
+def test_an_answer_that_breaks_off_breaks_off_for_the_caller_too(home, server):
+    with proxy(home) as (process, url):
+        target = f"{url}/{host_of(server)}/stream?secret=in-a-query"
+        assert httpx.get(target, timeout=PATIENCE).status_code == 200
+        server.api_faults.add(Drop("midway"))
+        with pytest.raises(httpx.RemoteProtocolError):
+            httpx.get(target, timeout=PATIENCE)
+        assert httpx.get(target, timeout=PATIENCE).status_code == 200
+        status, said = end(process)
+    assert status == 0
+    assert "broke off" in said
+    assert "in-a-query" not in said
+    check_silent(server, said)
+
+
+def test_without_its_library_it_says_what_to_install(home, server, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    result = home.run("proxy", "acme")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("pip install 'video-oauth-auth[cli,proxy]'\n")
 
 
 def test_ctrl_c_ends_it(home, server):

@@ -422,7 +422,7 @@ def test_a_platform_that_is_down_or_slow_is_a_502_or_a_504(brightcove_server, au
 
 def test_an_answer_that_breaks_off_is_cut_and_not_ended(brightcove_server, auth):
     brightcove_server.api_faults.add(Drop("midway"))
-    with pytest.raises(TransportError, match="ended its answer early"):
+    with pytest.raises(TransportError, match="broke off"):
         exchange(ProxyApp(auth), f"/{host_of(brightcove_server)}/stream")
 
 
@@ -528,6 +528,19 @@ def test_no_more_is_read_than_the_caller_takes(brightcove_server, auth):
     messages, held = asyncio.run(run())
     assert messages == 2
     assert held < 8 * 1024 * 1024
+
+
+def test_a_caller_that_takes_nothing_is_given_up(brightcove_server, auth):
+    async def run() -> None:
+        app, caller = ProxyApp(auth, timeout=0.2), Caller(f"/{host_of(brightcove_server)}/me")
+        try:
+            async with asyncio.timeout(10):
+                await app(caller.scope, caller.receive, caller.send)
+        finally:
+            await app.aclose()
+
+    with pytest.raises(TransportError, match="did not take it"):
+        asyncio.run(run())
 
 
 def test_a_body_goes_on_as_it_comes(brightcove_server, auth):

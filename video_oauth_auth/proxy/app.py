@@ -183,7 +183,7 @@ class ProxyApp:
         ]
         headers += self._callers.headers(scope)
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-        sending = asyncio.ensure_future(_send_body(response, send))
+        sending = asyncio.ensure_future(_send_body(response, send, self._timeout))
         leaving = asyncio.ensure_future(disconnected(receive))
         try:
             await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -193,15 +193,16 @@ class ProxyApp:
                 task.cancel()
             await asyncio.gather(sending, leaving, return_exceptions=True)
         if is_cut:  # the server then cuts the connection, so that nobody takes it for the whole
-            raise TransportError(f"{target.origin} ended its answer early")
+            raise TransportError(f"an answer of {target.origin} broke off, or its caller did not take it")
 
 
-async def _send_body(response: httpx.Response, send: Send) -> bool:
-    """Send the body as it comes, in whatever encoding; tell whether it was complete."""
+async def _send_body(response: httpx.Response, send: Send, patience: float) -> bool:
+    """Send the body as it comes, in whatever encoding; tell whether all of it came and was taken."""
     try:
         async for chunk in _chunks(response):
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    except httpx.HTTPError:
+            async with asyncio.timeout(patience):
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    except (httpx.HTTPError, TimeoutError):
         return False
     await send({"type": "http.response.body", "body": b""})
     return True
