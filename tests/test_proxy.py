@@ -199,6 +199,21 @@ def test_what_is_for_the_platforms_own_origin_stays_here(brightcove_server, auth
     assert [sent.header("Cookie") for sent in brightcove_server.requests_to("api")] == [None, None]
 
 
+def test_cookies_of_the_platform_are_not_even_kept(brightcove_server, auth):
+    brightcove_server.api_faults.always(Answer(200, headers={"Set-Cookie": "session=of-one-caller; Path=/"}))
+
+    async def run() -> int:
+        app, caller = ProxyApp(auth), Caller(f"/{host_of(brightcove_server)}/me")
+        caller.may_read.set()
+        await app(caller.scope, caller.receive, caller.send)
+        assert app._client is not None
+        kept = len(app._client.cookies.jar)
+        await app.aclose()
+        return kept
+
+    assert asyncio.run(run()) == 0
+
+
 @pytest.mark.parametrize(
     "path",
     [
