@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -55,11 +56,23 @@ def signed(claims: Mapping[str, Any] | bytes, header: Mapping[str, Any] | bytes,
     return f"{what}.{segment(jws.JWSRegistry.algorithms[alg].sign(what.encode(), key))}"
 
 
+@dataclass(frozen=True)
+class FromNow:
+    """A moment that many seconds from when the claims are made."""
+
+    seconds: float
+
+
 def good_claims(**changes: Any) -> dict[str, Any]:
     """Claims that pass every check, but for these changes."""
     moment = int(time.time())
     claims = {"iss": URL, "aud": CLIENT, "sub": SUBJECT, "iat": moment, "exp": moment + 300} | changes
-    return {name: value for name, value in claims.items() if value is not LEFT_OUT}
+    now = time.time()
+    return {
+        name: now + value.seconds if isinstance(value, FromNow) else value
+        for name, value in claims.items()
+        if value is not LEFT_OUT
+    }
 
 
 def id_token(*, alg: str = "RS256", key: Any = None, header: Mapping[str, Any] | None = None, **changes: Any) -> str:

@@ -498,7 +498,9 @@ def test_an_async_client_cannot_lend_anything():
 # --- strange answers ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("body", [b"", b"null", b"{}", b"[1]", b'"text"', b"<html>", b"[" * 100_000, b"\xff", b'[{"client_id": "\\ud800"}]'])
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"{}", b"[1]", b'"text"', b"<html>", b"[" * 100_000, b"\xff", b'[{"client_id": "\\ud800"}]']
+)
 def test_nonsense_is_one_error(server, credentials, body):
     server.api_faults.always(Answer(200, body=body))
     calls_ = (lambda: credentials.list([1]), lambda: credentials.show("x"), lambda: credentials.update("x", name="A"))

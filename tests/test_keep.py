@@ -81,16 +81,19 @@ def test_what_could_not_be_saved_goes_only_over_what_was_there(server):
     key, hold = auth.source.key, auth.source.settings.hold
     keeper = Keeper(store, key)
     rotated = replace(token, refresh_token="another")
+    newer = replace(token, access_token="newer", issued_at=token.issued_at + 1)
+    with store.transaction(key, timeout=1) as entry:
+        entry.save(rotated)
     store.fail("save", OSError(28, "No space left on device"))
     with store.transaction(key, timeout=1) as entry:
-        keeper.save(hold(token), entry, rotated)
-    assert [keeper.may_save(stored) for stored in (rotated, token, None)] == [True, False, False]
+        keeper.save(hold(token), entry)
+    assert [keeper.may_save(stored) for stored in (rotated, token, newer, None)] == [True, False, False, False]
     store.work()
     with store.transaction(key, timeout=1) as entry:
-        keeper.save(hold(token), entry, rotated)
+        keeper.save(hold(token), entry)
     assert keeper.unsaved is None
     keeper.save(hold(token), None)  # a sign-in, past a lock that could not be had
-    assert [keeper.may_save(stored) for stored in (rotated, token, None)] == [True, True, True]
+    assert [keeper.may_save(stored) for stored in (rotated, token, newer, None)] == [True, True, False, True]
 
 
 def test_a_lease_that_is_too_short_for_the_time_out_is_refused():

@@ -193,4 +193,4 @@ def test_platforms_without_devices(platform):
     with getattr(OAuthServer, platform)() as server:
         assert server.authorization_server.device_authorization_endpoint is None
         for path in ("/device_authorization", "/device"):
-            assert httpx.get(server.url + path).status_code == 404
+            assert httpx.get(server.url + path).status_code in (401, 404)  # Brightcove's API is there too

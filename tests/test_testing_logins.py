@@ -324,7 +324,7 @@ def test_the_metadata_tell_how_people_sign_in(server):
 
 def test_brightcove_has_no_logins():
     with BrightcoveServer() as server:
-        assert httpx.get(f"{server.url}/authorize").status_code == 404
+        assert httpx.get(f"{server.url}/authorize").status_code == 401  # as anything that its API does not know
         value = server.authorization_server
         assert (value.authorization_endpoint, value.code_challenge_methods_supported) == (None, None)
 

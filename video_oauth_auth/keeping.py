@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import Literal, cast
 
@@ -119,18 +119,18 @@ class Keeper:
         except Exception as error:  # noqa: BLE001 - what was got is published; the lock is the store's own matter
             self.warn("unlocked", error)
 
-    def save(self, held: Held, entry: Entry | None, over: Token | Literal["not known"] | None = "not known") -> Held:
+    def save(self, held: Held, entry: Entry | None) -> Held:
         """Save a token; where that fails, it serves this process and is due soon, so that saving is tried again.
 
         Args:
             held: the token.
             entry: where to; None if it could not be locked.
-            over: what is stored there.
         """
-        if entry is None:
-            over = self.unsaved.over if self.unsaved else "not known"
+        over: Token | Literal["not known"] | None = self.unsaved.over if self.unsaved else "not known"
         try:
             if entry is not None:
+                with suppress(Exception):  # what cannot be read may be replaced all the same
+                    over = entry.token
                 entry.save(held.token)
                 self.unsaved = None
                 return held
@@ -144,7 +144,9 @@ class Keeper:
         """Tell whether what could not be saved may be saved over this: nobody else has written since, or signed out."""
         if self.unsaved is None:
             return False
-        return self.unsaved.over == "not known" or is_same(self.unsaved.over, stored)
+        if self.unsaved.over == "not known":  # the clocks have to tell
+            return stored is None or stored.issued_at <= self.unsaved.held.token.issued_at
+        return is_same(self.unsaved.over, stored)
 
     def delete(self, entry: Entry) -> None:
         """Keep nothing.

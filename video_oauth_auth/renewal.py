@@ -98,14 +98,14 @@ class Renewer:
             base = self._seed
             seeded = self._settings.hold(base)
             if attempt.reason == "first" and seeded.usable_until > now():
-                return self._keep(seeded, entry, attempt, stored)
-        return self._keep(self._ask(base, stored, attempt, entry), entry, attempt, stored)
+                return self._keep(seeded, entry, attempt)
+        return self._keep(self._ask(base, stored, attempt, entry), entry, attempt)
 
-    def _keep(self, held: Held, entry: Entry | None, attempt: Attempt, stored: Token | None) -> Token:
-        """Save, then publish; `stored` is what the entry holds."""
+    def _keep(self, held: Held, entry: Entry | None, attempt: Attempt) -> Token:
+        """Save, then publish."""
         attempt.budget.phase = "saving the token"
         self._seed = None
-        kept = self.keeper.save(held, entry, stored)
+        kept = self.keeper.save(held, entry)
         attempt.saved = self.keeper.unsaved is None
         attempt.budget.sent = False
         attempt.publish(kept)
@@ -230,12 +230,10 @@ class Renewer:
             return found if found.usable_until > now() else self._refresh(newer, newer, attempt, entry)
         if token.refresh_token is None:
             token = replace(token, refresh_token=refresh_token, refresh_expires_at=base.refresh_expires_at)
-        token = self._identified(replace(token, scope=token.scope or base.scope), base, stored, attempt, entry)
+        token = self._identified(replace(token, scope=token.scope or base.scope), base, attempt, entry)
         return held_since(token, sent_at, self._settings.renew_ahead, attempt.held)
 
-    def _identified(
-        self, token: Token, base: Token, stored: Token | None, attempt: Attempt, entry: Entry | None
-    ) -> Token:
+    def _identified(self, token: Token, base: Token, attempt: Attempt, entry: Entry | None) -> Token:
         """Give a refreshed token with what is known of the person; a new ID token has to be about the same one."""
         if token.id_token is None:
             return replace(token, id_token=base.id_token, claims=base.claims)
@@ -244,7 +242,7 @@ class Renewer:
         # The refresh token first, whatever becomes of the rest: it may be the only one left.
         ends_at = token.refresh_expires_at
         rotated = replace(base, refresh_token=token.refresh_token, refresh_expires_at=ends_at)
-        self.keeper.save(self._settings.hold(rotated), entry, stored)
+        self.keeper.save(self._settings.hold(rotated), entry)
         attempt.budget.phase = "checking the ID token"
         try:
             claims = self._settings.id_tokens.claims(
@@ -309,21 +307,21 @@ class Renewer:
             return self._adopt(stored, attempt)
         if attempt.reason == "rejected" or now() >= unsaved.held.fresh_until:
             return None
-        return self._keep(unsaved.held, entry, attempt, stored)
+        return self._keep(unsaved.held, entry, attempt)
 
     def _without_store(self, error: StoreError, attempt: Attempt) -> Token:
         """Go on without the store where that spends no refresh token."""
         self.keeper.warn("locked", error)
         unsaved = self.keeper.unsaved
         if unsaved is not None and attempt.reason != "rejected" and now() < unsaved.held.fresh_until:
-            return self._keep(unsaved.held, None, attempt, None)
+            return self._keep(unsaved.held, None, attempt)
         if self._seed is not None and attempt.reason == "first":
             seeded = self._settings.hold(self._seed)
             if now() < seeded.usable_until:
-                return self._keep(seeded, None, attempt, None)
+                return self._keep(seeded, None, attempt)
         if self._settings.unattended_grant is None:
             raise error
-        return self._keep(self._ask(None, None, attempt, None), None, attempt, None)
+        return self._keep(self._ask(None, None, attempt, None), None, attempt)
 
 
 _WHY: dict[LoginReason, str] = {
