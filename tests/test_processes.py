@@ -180,3 +180,30 @@ def test_children_of_every_kind_work_during_a_renewal(oauth_server, program):
     oauth_server.release()
     running.end(within=20)
     assert "fork" in multiprocessing.get_all_start_methods()
+
+
+def test_a_fork_waits_for_an_import_before_it_takes_the_lock_of_logging(program):
+    """Each would wait for the other: modules ask for a logger while they are imported."""
+    running = program(
+        """
+        import logging
+        from video_oauth_auth import forks
+
+        importing = threading.Event()
+
+        def imports():
+            with forks.held_off:
+                importing.set()
+                time.sleep(0.2)
+                logging.getLogger("of a module")
+
+        threading.Thread(target=imports).start()
+        importing.wait()
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        say(os.waitpid(child, 0)[1])
+        """
+    )
+    assert running.said() == "0"
+    running.end(within=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -33,6 +34,10 @@ def _after_fork_in_child() -> None:
 
 # While it is held no fork happens. For imports: a child would wait for ever for one that another thread had begun.
 held_off = threading.Lock()
+
+# Whoever registers first comes last before a fork. What is imported while `held_off` is held wants the lock of logging,
+# which logging takes before a fork: had it registered after this module, both would wait for each other.
+_comes_after = logging
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=held_off.acquire, after_in_parent=held_off.release, after_in_child=held_off.release)
