@@ -59,7 +59,7 @@ class Movingimage:
 
 
 FOR_PEOPLE = {
-    "client_id": "an-invented-client",
+    "client_id": "movies-and-more",
     "client_secret": "an-invented-secret",
     "redirect_uri": sign_ins.LOOPBACK,
 }

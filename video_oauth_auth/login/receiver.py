@@ -208,14 +208,16 @@ class LoopbackReceiver:
 
     def _drop(self, connection: _Connection) -> None:
         del self._connections[connection.socket]
-        self._selector.unregister(connection.socket)
-        connection.socket.close()
+        self._end(connection.socket)
 
     def _close_listeners(self) -> None:
         while self._listeners:
-            listener = self._listeners.pop()
-            self._selector.unregister(listener)
-            listener.close()
+            self._end(self._listeners.pop())
+
+    def _end(self, one: socket.socket) -> None:
+        with suppress(KeyError):  # Ctrl-C came before it was registered
+            self._selector.unregister(one)
+        one.close()
 
 
 class _Connection:
