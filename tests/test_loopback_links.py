@@ -68,7 +68,7 @@ def metadata(issuer, **members):
 
 
 def source_at(elsewhere, issuer=ISSUER, **settings):
-    client = OAuthClient("an-invented-client", "an-invented-secret")
+    client = OAuthClient("movies-and-more", "an-invented-secret")
     return TokenSource(issuer, client, ClientCredentials(), http_client=elsewhere.client(), **settings)
 
 
