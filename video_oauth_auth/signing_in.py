@@ -198,14 +198,15 @@ class SigningIn:
         Raises:
             StoreError: the store could not be locked, or emptied.
         """
-        source, sign_in = self._for_people()
-        return run(lambda errand: source.end(lambda token: sign_in.revoke(token, errand), errand), source.errand())
+        return run(self._signed_out(), self._for_people()[0].errand())
 
     async def alogout(self) -> bool:
         """Do the same as `logout` without blocking the event loop."""
+        return await arun(self._signed_out(), self._for_people()[0].errand())
+
+    def _signed_out(self) -> Callable[[Errand], bool]:
         source, sign_in = self._for_people()
-        errand = source.errand()
-        return await arun(lambda errand: source.end(lambda token: sign_in.revoke(token, errand), errand), errand)
+        return lambda errand: source.end(lambda token: sign_in.revoke(token, errand), errand)
 
     def end_session_url(self, *, post_logout_redirect_uri: str | None = None, state: str | None = None) -> str:
         """Give the URL where the person's browser ends their session at the server too; ask before `logout()`.

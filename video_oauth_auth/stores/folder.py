@@ -205,7 +205,8 @@ def _check(path: Path, about: os.stat_result) -> None:
     if about.st_mode & 0o077:
         raise StoreError(
             f"{path} is open to other users (mode {stat.S_IMODE(about.st_mode):04o}): no token is read or kept there. "
-            f"If it is meant for tokens only, run: chmod 700 {shlex.quote(str(path))}"
+            f"Give FileStore a directory of its own; if this one is meant for tokens only, run: "
+            f"chmod 700 {shlex.quote(str(path))}"
         )
     above = path.parent.stat().st_mode
     if above & stat.S_IWOTH and not above & stat.S_ISVTX:
