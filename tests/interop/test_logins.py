@@ -202,3 +202,18 @@ def test_carol_signs_a_television_in_at_oidc_provider(browser: Chrome, exchange:
     auth.login(open_browser=signs_in, timeout=LOGIN_TIMEOUT)
     with open_caller("requests", auth) as caller:
         assert caller.get(exchange.url).status == 200
+
+
+def test_who_signs_out_at_oidc_provider_in_the_browser_has_no_living_tokens(
+    browser: Chrome, exchange: Exchange, register: Register, landing: Landing
+) -> None:
+    client = native(register, post_logout_redirect_uris=[landing.url], access_token_lifetime=3)
+    auth = exchange.auth_at(
+        exchange.provider.issuer, OAuthClient(client.client_id), AuthorizationCode(ANY_PORT, scope="openid")
+    )
+    auth.login(open_browser=partial(sign_in, browser, username="carol", password="any password"), timeout=LOGIN_TIMEOUT)
+    sign_out(browser, auth.end_session_url(post_logout_redirect_uri=landing.url, state="out"))
+    assert landing.parameters() == {"state": "out"}
+    with open_caller("httpx", auth) as caller, pytest.raises(LoginRequired) as told:
+        caller.get(exchange.url)
+    assert told.value.reason == "revoked"
