@@ -1,5 +1,6 @@
 """What a person does with the pages of Keycloak and of oidc-provider."""
 
+import threading
 from collections.abc import Mapping
 
 from selenium.webdriver import Chrome
@@ -57,7 +58,16 @@ def forget_cookies(browser: Chrome) -> None:
     browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
 
 
+# A sign-in is over for the program before it is for the browser, which `login()` lets work on a thread of its own.
+_at_work = threading.Lock()
+
+
 def _answer(browser: Chrome, url: str, answers: Mapping[str, str], *, denies: bool = False) -> None:
+    with _at_work:
+        _go_through(browser, url, answers, denies=denies)
+
+
+def _go_through(browser: Chrome, url: str, answers: Mapping[str, str], *, denies: bool) -> None:
     browser.get(url)
     for _ in range(MOST_PAGES):
         if said := "".join(element.text for element in browser.find_elements(By.CSS_SELECTOR, REFUSED)):
