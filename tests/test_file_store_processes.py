@@ -321,6 +321,45 @@ def test_children_that_are_forked_in_the_middle_of_everything_hold_no_lock(tmp_p
     assert run(text, tmp_path / "tokens") == [0] * 100
 
 
+def test_no_child_is_forked_between_the_list_of_lock_files_and_the_end_of_one(tmp_path):
+    """A child that is forked then would keep a lock file open that nobody tells it of."""
+    text = """
+    from video_oauth_auth.stores import lock_file
+
+    codes = []
+
+
+    def fork():
+        child = os.fork()
+        if not child:
+            names = [os.readlink(f"/dev/fd/{number}") for number in os.listdir("/dev/fd") if number in open_before]
+            os._exit(len([name for name in names if name.endswith(".lock")]))
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+
+    class ForksBeforeClosing:
+        def __getattr__(self, name):
+            return getattr(os, name)
+
+        def close(self, descriptor):
+            if str(descriptor) in open_before:
+                forking.start()
+                forking.join(0.3)  # as long as the lock file is open, it waits
+            os.close(descriptor)
+
+
+    with store.transaction(key_of("a"), timeout=0):
+        forking = threading.Thread(target=fork)
+        open_before = [number for number in os.listdir("/dev/fd") if os.path.exists(f"/dev/fd/{number}")
+                       and os.readlink(f"/dev/fd/{number}").endswith(".lock")]
+        assert len(open_before) == 1
+        lock_file.os = ForksBeforeClosing()
+    forking.join()
+    give(codes)
+    """
+    assert run(text, tmp_path / "tokens") == [0]
+
+
 def test_a_program_that_is_started_inside_a_transaction_does_not_inherit_the_lock(tmp_path):
     """It lives on when its parent is killed."""
     text = """

@@ -87,9 +87,9 @@ class LockFile:
         descriptor = self._descriptor
         with suppress(OSError):
             _unlock(descriptor)  # a child that was forked without our knowing may have it open as well
-        _descriptors.discard(descriptor)
-        self._descriptor = None
-        with suppress(OSError):
+        with forks.held_off, suppress(OSError):  # else a child could have what is no longer listed
+            _descriptors.discard(descriptor)
+            self._descriptor = None
             os.close(descriptor)
 
     def check(self) -> None:
