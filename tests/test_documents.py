@@ -27,7 +27,7 @@ def blocks(document: str, language: str) -> list[str]:
     return [code for kind, code in BLOCK.findall((ROOT / document).read_text()) if kind == language]
 
 
-FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
+FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
 DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in FILES)
 # Their blocks are for real hosts, and each goes on where the one before it ended; those of the others are programs.
 PAGES = {
