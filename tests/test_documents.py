@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,9 @@ PAGES = {
     "docs/discovery.md": ("example",),
     "docs/signing_in.md": ("movingimage", "ibm_video_streaming", "cidaas"),
 }
-IN_DOCS = [(name, number) for name in DOCUMENTS if name not in PAGES for number in range(len(blocks(name, "python")))]
+TUTORIAL = "docs/tutorial.md"  # its blocks are one program, which grows
+PROGRAMS = [name for name in DOCUMENTS if name not in PAGES and name != TUTORIAL]
+IN_DOCS = [(name, number) for name in PROGRAMS for number in range(len(blocks(name, "python")))]
 
 
 @pytest.fixture
@@ -98,6 +101,21 @@ def test_each_block_of_the_docs_runs_by_itself(document: str, number: int, pytes
         command[1:1] = ["-m", "pytest", "-q", "-p", "video_oauth_auth.testing.plugin"]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=path.parent)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_each_block_of_the_tutorial_prints_what_the_page_shows_below_it(tmp_path: Path) -> None:
+    found = BLOCK.findall((ROOT / TUTORIAL).read_text())
+    steps = [
+        (code, below if kind == "text" else "")
+        for (language, code), (kind, below) in pairwise([*found, ("", "")])
+        if language == "python"
+    ]
+    (tmp_path / "tutorial.py").write_text("print('---', flush=True)\n".join(code for code, _ in steps))
+    command = [sys.executable, "tutorial.py"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert run.returncode == 0, run.stdout + run.stderr
+    ports = re.compile(r"(?<=127\.0\.0\.1:)\d+")
+    assert ports.sub("PORT", run.stdout) == ports.sub("PORT", "---\n".join(below for _, below in steps))
 
 
 def test_the_readmes_script_uploads_a_folder_after_its_three_changed_lines(
