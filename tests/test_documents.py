@@ -37,7 +37,7 @@ PAGES = {
     "docs/movingimage.md": ("movingimage",),
     "docs/ibm_video_streaming.md": ("ibm_video_streaming",),
     "docs/cidaas.md": ("cidaas",),
-    "docs/connections.md": ("example",),
+    "docs/how_to/corporate_network.md": ("example",),
     "docs/discovery.md": ("example",),
     "docs/signing_in.md": ("movingimage", "ibm_video_streaming", "cidaas"),
 }
