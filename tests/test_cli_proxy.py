@@ -162,11 +162,28 @@ def test_an_answer_that_breaks_off_breaks_off_for_the_caller_too(home, server):
     check_silent(server, said)
 
 
-def test_without_its_library_it_says_what_to_install(home, server, monkeypatch):
+def test_without_uvicorn_it_says_what_to_install(home, server, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     result = home.run("proxy", "acme")
     assert result.exit_code == 2
     assert result.stderr.endswith("pip install 'video-oauth-auth[cli,proxy]'\n")
+
+
+def test_without_starlette_it_says_what_to_install_and_the_rest_works(home, server, monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("video_oauth_auth.proxy")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    for name in [name for name in sys.modules if name.startswith("starlette.")]:
+        monkeypatch.delitem(sys.modules, name)
+    result = home.run("proxy", "acme")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("pip install 'video-oauth-auth[proxy]'\n")
+    assert home.run("token", "acme").exit_code == 0
+
+
+def test_a_sigterm_that_comes_at_once_is_not_lost(home, server):
+    with proxy(home) as (process, _):
+        assert end(process) == (0, "")
 
 
 def test_ctrl_c_ends_it(home, server):

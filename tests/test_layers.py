@@ -79,7 +79,15 @@ LAYERS: dict[str, set[str]] = {
         "providers.movingimage",
     },
     "the front door": {""},
-    "the proxy": {"proxy", "proxy.app", "proxy.asgi", "proxy.callers", "proxy.headers", "proxy.targets"},
+    "the proxy": {
+        "proxy",
+        "proxy.app",
+        "proxy.caller",
+        "proxy.callers",
+        "proxy.headers",
+        "proxy.refusals",
+        "proxy.targets",
+    },
     "the command": {
         "cli",
         "cli.__main__",
@@ -307,6 +315,7 @@ def test_an_optional_library_is_imported_in_one_module_only():
     users = {name: sorted(who) for name, who in imported_libraries().items() if name in optional}
     assert all(map(is_testing, users.pop("pytest")))  # the plugin and the store contract: test code themselves
     assert users["httpx2"] == ["flow"]
+    assert all(map(is_proxy, users.pop("starlette")))  # it is made of it
     # The command is made of these two; and a profile has places and secrets of its own.
     assert all(is_command(who) for name in ("click", "rich") for who in users.pop(name))
     assert users.pop("platformdirs") == ["profiles", "stores.file"]

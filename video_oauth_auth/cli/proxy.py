@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import signal
 import socket
+from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import ConfigurationError
 from ..origin import is_loopback
 from ..profile_secrets import Secret
-from ..proxy import ProxyApp
 from .chosen import Chosen
 from .options import Examples, takes_auth
 from .output import OTHER, say
+
+if TYPE_CHECKING:
+    from ..proxy import ProxyApp
 
 __all__ = ["proxy"]
 
@@ -60,6 +63,8 @@ def proxy(
     key = _key(key_env, key_file)
     if key is None and not is_loopback(host):
         raise click.UsageError(f"everybody could use your credential on {host}: give --key-env or --key-file")
+    from ..proxy import ProxyApp
+
     chosen.check_secrets()
     app = ProxyApp(
         chosen.auth,
@@ -79,6 +84,7 @@ def _run(app: ProxyApp, host: str, port: int) -> None:
         raise ConfigurationError("the proxy needs a library: pip install 'video-oauth-auth[cli,proxy]'") from None
     config = uvicorn.Config(
         app,
+        http="h11",  # the strictest of its parsers, and the one that is always there
         access_log=False,  # it would write queries
         log_level="warning",
         proxy_headers=False,  # who calls is whoever has connected
@@ -90,9 +96,14 @@ def _run(app: ProxyApp, host: str, port: int) -> None:
     with _listening(host, port) as listener:
         family, bound = listener.family, listener.getsockname()[1]
         shown = f"[{host}]" if family == socket.AF_INET6 else host
+        server = uvicorn.Server(config)
+
+        def end(*_: object) -> None:  # before uvicorn listens to signals; and after, when it raises this one again
+            server.should_exit = True
+
+        signal.signal(signal.SIGTERM, end)
         say(f"http://{shown}:{bound}/HOST/PATH is https://HOST/PATH, for {app.targets}")
-        signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again when all is done
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -6,15 +6,23 @@ import asyncio
 import http.cookiejar
 import logging
 from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, StreamingResponse
+from starlette.routing import Route, Router
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from ..auth import OAuth2Auth
 from ..errors import ConfigurationError, LoginRequired, OAuthError, TransportError
-from .asgi import Answer, CallerGone, IncomingBody, Receive, Scope, Send, disconnected, too_large
+from .caller import Caller
 from .callers import Callers
-from .headers import first, for_caller, for_platform
+from .headers import for_caller, for_platform
+from .refusals import Refusal, busy, too_large
 from .targets import Target, Targets
 
 __all__ = ["ProxyApp"]
@@ -70,18 +78,22 @@ class ProxyApp:
         self._timeout = timeout
         self._running = 0
         self._client: httpx.AsyncClient | None = None
+        router = Router([Route(HEALTH, _health)], redirect_slashes=False, default=self._serve, lifespan=self._lifespan)
+        self._app = CORSMiddleware(  # answers what browsers ask before a request, and tells them who may read answers
+            router,
+            allow_origins=self._callers.pages,
+            allow_methods=("*",),
+            allow_headers=("*",),
+            allow_private_network=True,
+            expose_headers=("*",),
+        )
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} for {self.targets}>"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection; the ASGI server calls this."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif scope["type"] == "http":
-            await self._serve(scope, receive, send)
-        else:
-            await send({"type": "websocket.close", "code": 1008})
+        await self._app(scope, receive, send)
 
     async def aclose(self) -> None:
         """Close the connections to the platform; a server that speaks ASGI's lifespan does so at its end."""
@@ -89,76 +101,73 @@ class ProxyApp:
         if client is not None:
             await client.aclose()
 
-    async def _live(self, receive: Receive, send: Send) -> None:
-        while (await receive())["type"] != "lifespan.shutdown":
-            await send({"type": "lifespan.startup.complete"})
+    @asynccontextmanager
+    async def _lifespan(self, _: object) -> AsyncIterator[None]:
+        yield
         await self.aclose()
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_health = scope["path"] == scope.get("root_path", "").rstrip("/") + HEALTH
-        if is_health and scope["method"] in ("GET", "HEAD"):
-            await Answer(200, "", "").send(send, [], body=b'{"status": "ok"}\n')
+        if scope["type"] == "websocket":
+            await WebSocketClose(1008)(scope, receive, send)
             return
+        request = Request(scope, receive)
         try:
-            self._callers.check(scope)
+            self._callers.check(request)
             target = self.targets.of(scope)
-            self._check_size(scope)
-            await self._admitted(target, scope, receive, send)
-        except CallerGone:
-            return
-        except Answer as found:
-            answer = found
-        else:
-            return
-        preflight = b"" if answer.status == 200 else None
-        await answer.send(send, self._callers.headers(scope), body=preflight)
+            self._check_size(request)
+            await self._admitted(target, request, send)
+        except ClientDisconnect:
+            pass
+        except Refusal as refusal:
+            await refusal.response(scope, receive, send)
 
-    def _check_size(self, scope: Scope) -> None:
-        if scope["method"] in NOT_FORWARDED:
-            raise Answer(405, "method_not_allowed", "This method is not forwarded.")
-        length = first(scope["headers"], b"content-length")
-        if length is not None and length.isdigit() and int(length) > self._max_body:
+    def _check_size(self, request: Request) -> None:
+        if request.method in NOT_FORWARDED:
+            raise Refusal(405, "method_not_allowed", "This method is not forwarded.")
+        length = request.headers.get("content-length", "")
+        if length.isdigit() and int(length) > self._max_body:
             raise too_large(self._max_body)
 
-    async def _admitted(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _admitted(self, target: Target, request: Request, send: Send) -> None:
         if self._running >= self._max_concurrency:
-            raise Answer(503, "busy", "This proxy has too many requests to forward.", {"Retry-After": "1"})
+            raise busy()
         self._running += 1
         try:
-            response = await self._forwarded(target, scope, receive)
-            try:
-                await self._returned(response, target, scope, receive, send)
-            finally:
-                await response.aclose()
+            caller = Caller(request, limit=self._max_body, patience=self._timeout)
+            await caller.served(self._exchange(target, request, caller, send))
         finally:
             self._running -= 1
 
+    async def _exchange(self, target: Target, request: Request, caller: Caller, send: Send) -> None:
+        response = await self._forwarded(target, request, caller)
+        try:
+            await self._returned(response, target, send)
+        finally:
+            await response.aclose()
+
     # --- to the platform ----------------------------------------------------------------------------------------
 
-    async def _forwarded(self, target: Target, scope: Scope, receive: Receive) -> httpx.Response:
-        body = IncomingBody(receive, limit=self._max_body, patience=self._timeout)
-        whole = await body.start(REPLAYABLE)
-        headers = for_platform(scope["headers"])
+    async def _forwarded(self, target: Target, request: Request, caller: Caller) -> httpx.Response:
+        whole = await caller.start(REPLAYABLE)
+        headers = for_platform(request.headers.raw)
         if whole is not None:  # httpx knows its length
             headers = [pair for pair in headers if pair[0] != b"content-length"]
-        request = httpx.Request(
-            scope["method"],
+        forwarded = httpx.Request(
+            request.method,
             target.url,
             headers=headers,
-            content=body.chunks() if whole is None else whole,
+            content=caller.chunks() if whole is None else whole,
             extensions={"timeout": httpx.Timeout(self._timeout).as_dict()},
         )
         try:
-            response = await self._open().send(request, auth=self._auth, stream=True, follow_redirects=False)
-        except OAuthError as error:
-            failure: Exception = error
-        except httpx.HTTPError as error:
+            response = await self._open().send(forwarded, auth=self._auth, stream=True, follow_redirects=False)
+        except (OAuthError, httpx.HTTPError) as error:
             failure = error
         else:
-            logger.info("%s %s: %d", scope["method"], target.origin, response.status_code)
+            caller.is_heard()  # the platform need not have waited for the end of the body
+            logger.info("%s %s: %d", request.method, target.origin, response.status_code)
             return response
-        logger.warning("%s %s: %s", scope["method"], target.origin, _told(failure))
+        logger.warning("%s %s: %s", request.method, target.origin, _told(failure))
         raise _answer_to(failure)
 
     def _open(self) -> httpx.AsyncClient:
@@ -172,40 +181,31 @@ class ProxyApp:
 
     # --- back to the caller -------------------------------------------------------------------------------------
 
-    async def _returned(
-        self, response: httpx.Response, target: Target, scope: Scope, receive: Receive, send: Send
-    ) -> None:
+    async def _returned(self, response: httpx.Response, target: Target, send: Send) -> None:
         headers = for_caller(response.headers.raw)
         if response.is_stream_consumed:  # a 401 to a body that could not be sent again: the auth object has read it
             headers = [pair for pair in headers if pair[0] not in (b"content-encoding", b"content-length")]
-        headers = [
+
+        async def patiently(message: Message) -> None:
+            async with asyncio.timeout(self._timeout):
+                await send(message)
+
+        answer = StreamingResponse(_chunks(response), response.status_code)
+        answer.raw_headers = [
             (name, self.targets.location(target, value) if name == b"location" else value) for name, value in headers
         ]
-        headers += self._callers.headers(scope)
-        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-        sending = asyncio.ensure_future(_send_body(response, send, self._timeout))
-        leaving = asyncio.ensure_future(disconnected(receive))
         try:
-            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
-            is_cut = sending.done() and not await sending
-        finally:
-            for task in (sending, leaving):
-                task.cancel()
-            await asyncio.gather(sending, leaving, return_exceptions=True)
+            await answer.stream_response(patiently)
+        except (httpx.HTTPError, TimeoutError):
+            is_cut = True
+        else:
+            is_cut = False
         if is_cut:  # the server then cuts the connection, so that nobody takes it for the whole
             raise TransportError(f"an answer of {target.origin} broke off, or its caller did not take it")
 
 
-async def _send_body(response: httpx.Response, send: Send, patience: float) -> bool:
-    """Send the body as it comes, in whatever encoding; tell whether all of it came and was taken."""
-    try:
-        async for chunk in _chunks(response):
-            async with asyncio.timeout(patience):
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    except (httpx.HTTPError, TimeoutError):
-        return False
-    await send({"type": "http.response.body", "body": b""})
-    return True
+async def _health(_: Request) -> JSONResponse:
+    return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
 
 async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
@@ -220,18 +220,18 @@ def _told(failure: Exception) -> str:
     return str(failure) if isinstance(failure, OAuthError) else type(failure).__name__
 
 
-def _answer_to(failure: Any) -> Answer:
+def _answer_to(failure: Any) -> Refusal:
     """Tell a caller what went wrong, in words that do not depend on the credential."""
     if isinstance(failure, LoginRequired):
-        return Answer(502, "login_required", "A person has to sign in for this proxy: video-oauth-auth login.")
+        return Refusal(502, "login_required", "A person has to sign in for this proxy: video-oauth-auth login.")
     if isinstance(failure, OAuthError):
         wait = failure.retry_after
         if failure.transient or wait is not None:
             headers = {} if wait is None else {"Retry-After": str(max(1, round(wait)))}
-            return Answer(503, "no_token_now", "This proxy has no token just now: try later.", headers)
-        return Answer(502, "no_token", "This proxy gets no token; its log says why.")
+            return Refusal(503, "no_token_now", "This proxy has no token just now: try later.", headers)
+        return Refusal(502, "no_token", "This proxy gets no token; its log says why.")
     if isinstance(failure, httpx.PoolTimeout):
-        return Answer(503, "busy", "This proxy has too many requests to forward.", {"Retry-After": "1"})
+        return busy()
     if isinstance(failure, httpx.TimeoutException):
-        return Answer(504, "platform_timeout", "The platform did not answer in time.")
-    return Answer(502, "platform_unreachable", "The platform could not be reached, or broke off.")
+        return Refusal(504, "platform_timeout", "The platform did not answer in time.")
+    return Refusal(502, "platform_unreachable", "The platform could not be reached, or broke off.")

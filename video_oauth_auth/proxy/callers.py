@@ -1,4 +1,4 @@
-"""Who may call the proxy, and what a browser is told about it."""
+"""Who may call the proxy."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import hmac
 import re
 from collections.abc import Iterable
 
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
 from ..errors import ConfigurationError
 from ..origin import is_loopback, listed, origin_of, written
-from .asgi import Answer, Scope
-from .headers import KEY, Pairs, first
+from .headers import KEY
+from .refusals import Refusal
 
 __all__ = ["Callers"]
 
 SHORTEST_KEY = 16  # characters
 _KEY = re.compile(r"[\x21-\x7e]+")
-_BEARER = b"bearer "
-PREFLIGHT_AGE = 600  # seconds
+_BEARER = "bearer "
 
 
 class Callers:
@@ -25,6 +27,9 @@ class Callers:
     Args:
         key: what callers have to show; None lets only this machine call.
         allowed_origins: the web pages that may call, as origins.
+
+    Attributes:
+        pages: these web pages, as browsers name them.
 
     Raises:
         ConfigurationError: an argument cannot work.
@@ -36,66 +41,39 @@ class Callers:
                 f"key= has to have {SHORTEST_KEY} characters or more, of ASCII and without blanks; "
                 'python -c "import secrets; print(secrets.token_urlsafe())" makes one'
             )
-        self._key = None if key is None else key.encode()
-        self._origins = frozenset(_page(url).encode() for url in listed(allowed_origins, "allowed_origins"))
+        self._key = key
+        self.pages = frozenset(_page(url) for url in listed(allowed_origins, "allowed_origins"))
 
-    def check(self, scope: Scope) -> None:
-        """Raise an `Answer` if this caller may not call."""
-        headers: Pairs = scope["headers"]
+    def check(self, request: Request) -> None:
+        """Raise a `Refusal` if this caller may not call."""
+        headers = request.headers
         if self._key is None:
-            _check_local(scope)
-        origin = first(headers, b"origin")
-        foreign = first(headers, b"sec-fetch-site") in (b"cross-site", b"same-site")
-        if (origin is not None or foreign) and origin not in self._origins:
-            raise Answer(403, "origin_not_allowed", "Web pages of this origin may not call this proxy.")
-        if scope["method"] == "OPTIONS" and origin and first(headers, b"access-control-request-method"):
-            raise _preflight(headers)
-        if self._key is not None and not self._shown(headers):
-            raise Answer(
-                401, "key_required", "Send the key of this proxy as X-Proxy-Key.", {"WWW-Authenticate": "Bearer"}
-            )
-
-    def headers(self, scope: Scope) -> Pairs:
-        """Give what a browser has to know about the answer."""
-        if not self._origins:
-            return []
-        origin = first(scope["headers"], b"origin")
-        if origin not in self._origins or origin is None:
-            return [(b"vary", b"Origin")]
-        return [
-            (b"vary", b"Origin"),
-            (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", b"*"),
-        ]
-
-    def _shown(self, headers: Pairs) -> bool:
-        assert self._key is not None  # noqa: S101 - asked for only where there is one
-        given = [value for name, value in headers if name.lower() == KEY]
-        given += [
-            value[len(_BEARER) :].strip()
-            for name, value in headers
-            if name.lower() == b"authorization" and value[: len(_BEARER)].lower() == _BEARER
-        ]
-        return any(hmac.compare_digest(one, self._key) for one in given)
+            _check_local(request)
+        origin = headers.get("origin")
+        foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+        if (origin is not None or foreign) and origin not in self.pages:
+            raise Refusal(403, "origin_not_allowed", "Web pages of this origin may not call this proxy.")
+        if self._key is not None and not _shows(headers, self._key):
+            message = "Send the key of this proxy as X-Proxy-Key."
+            raise Refusal(401, "key_required", message, {"WWW-Authenticate": "Bearer"})
 
 
-def _check_local(scope: Scope) -> None:
+def _shows(headers: Headers, key: str) -> bool:
+    given = headers.getlist(KEY.decode())
+    given += [
+        value[len(_BEARER) :].strip()
+        for value in headers.getlist("authorization")
+        if value[: len(_BEARER)].lower() == _BEARER
+    ]
+    return any(hmac.compare_digest(one.encode("latin-1"), key.encode()) for one in given)
+
+
+def _check_local(request: Request) -> None:
     """Let only this machine in, under a name that no foreign DNS can point here."""
-    client = scope.get("client")
-    host = origin_of("http://" + (first(scope["headers"], b"host") or b"").decode("latin-1"))
-    if host is None or not is_loopback(host[1]) or (client and not is_loopback(client[0])):
-        raise Answer(403, "not_local", "Without a key, this proxy serves its own machine only, as 127.0.0.1.")
-
-
-def _preflight(headers: Pairs) -> Answer:
-    """Tell a browser that its page may send what it asks about."""
-    allowed = {"Access-Control-Max-Age": str(PREFLIGHT_AGE)}
-    for asked in ("Method", "Headers"):
-        value = first(headers, f"access-control-request-{asked}".lower().encode())
-        if value:
-            name = "Methods" if asked == "Method" else asked
-            allowed[f"Access-Control-Allow-{name}"] = value.decode("latin-1")
-    return Answer(200, "", "", allowed)
+    client = request.client
+    host = origin_of("http://" + request.headers.get("host", ""))
+    if host is None or not is_loopback(host[1]) or (client and not is_loopback(client.host)):
+        raise Refusal(403, "not_local", "Without a key, this proxy serves its own machine only, as 127.0.0.1.")
 
 
 def _page(url: str) -> str:

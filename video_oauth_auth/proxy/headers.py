@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["KEY", "Pairs", "first", "for_caller", "for_platform"]
+__all__ = ["KEY", "Pairs", "for_caller", "for_platform"]
 
 Pairs = list[tuple[bytes, bytes]]
 
@@ -57,11 +57,6 @@ def for_platform(headers: Iterable[tuple[bytes, bytes]]) -> Pairs:
 def for_caller(headers: Iterable[tuple[bytes, bytes]]) -> Pairs:
     """Give what a caller gets of the platform's headers, names in lower case."""
     return _kept(headers, _OF_THE_PLATFORM, (b"access-control-",))
-
-
-def first(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    """Give the value of the first header of this name, which is in lower case."""
-    return next((value for key, value in headers if key.lower() == name), None)
 
 
 def _kept(headers: Iterable[tuple[bytes, bytes]], dropped: frozenset[bytes], starts: tuple[bytes, ...]) -> Pairs:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 import httpx
+from starlette.types import Scope
 
 from ..auth import OAuth2Auth
 from ..errors import ConfigurationError
 from ..origin import Origin, listed, origin_of, written
-from .asgi import Answer, Scope
+from .refusals import Refusal
 
 __all__ = ["Target", "Targets"]
 
@@ -59,13 +60,13 @@ class Targets:
         """Read the path of a request: `/host/path`, below where the proxy is mounted.
 
         Raises:
-            Answer: the host is not known, or the path is none.
+            Refusal: the host is not known, or the path is none.
         """
         root = scope.get("root_path", "").rstrip("/")
         authority, _, path = _below(root, scope).removeprefix(b"/").partition(b"/")
         origin = self._by_authority.get(authority.decode("latin-1").lower())
         if origin is None:
-            raise Answer(404, "unknown_host", "This proxy forwards /HOST/PATH, for the hosts of its platform only.")
+            raise Refusal(404, "unknown_host", "This proxy forwards /HOST/PATH, for the hosts of its platform only.")
         query = scope.get("query_string", b"")
         try:
             scheme, host, port = origin
@@ -74,7 +75,7 @@ class Targets:
         except (httpx.InvalidURL, ValueError):
             url = httpx.URL()
         if origin_of(str(url.copy_with(raw_path=b"/") if url.host else url)) != origin:
-            raise Answer(400, "invalid_path", "The path cannot be forwarded.")
+            raise Refusal(400, "invalid_path", "The path cannot be forwarded.")
         return Target(written(origin), url, root)
 
     def location(self, target: Target, location: bytes) -> bytes:
