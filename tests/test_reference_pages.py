@@ -1,0 +1,150 @@
+"""The pages about errors, events, security, behaviour and dependencies say what the code has, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from video_oauth_auth import OAuthError, errors, events
+from video_oauth_auth.errors import LoginReason
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "video_oauth_auth"
+SOURCES = [path for path in PACKAGE.rglob("*.py") if not {"testing", "cli", "proxy"} & set(path.parts)]
+CLASSES: list[type[OAuthError]] = [getattr(errors, name) for name in errors.__all__]
+EVENTS: list[type[Any]] = [getattr(events, name) for name in events.__all__]
+LEAST = 12  # characters of a message that have to be found
+
+
+def page(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def section(text: str, heading: str) -> str:
+    """Give what stands under a heading, up to the next one of any level."""
+    (found,) = re.findall(rf"^#+ `?{re.escape(heading)}`?\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
+def rows(text: str) -> list[list[str]]:
+    """Give the cells of all rows of tables whose first cell is one name in code font."""
+    cells = [re.split(r"(?<!\\)\|", line.strip("|")) for line in text.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in row] for row in cells if re.fullmatch(r"`\w+`", row[0].strip())]
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------
+
+
+def attributes(kind: type[OAuthError]) -> set[str]:
+    """Give the public attributes that a class adds to those of its base."""
+
+    def of(one: type[OAuthError]) -> set[str]:
+        names = {*vars(one("x")), *(name for name in dir(one) if not callable(getattr(one, name)))}
+        return {name for name in names if not name.startswith("_")}
+
+    return of(kind) - set(dir(Exception)) - (set() if kind is OAuthError else of(OAuthError))
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_each_error_is_on_its_page_with_its_attributes_and_no_others(kind: type[OAuthError]) -> None:
+    described = {row[0].strip("`") for row in rows(section(page("docs/errors.md"), kind.__name__))}
+    assert described - set(get_args(LoginReason)) == attributes(kind)
+    assert issubclass(kind, OAuthError)
+
+
+def test_each_reason_for_a_login_is_on_the_page_and_in_the_code() -> None:
+    described = {row[0].strip("`") for row in rows(section(page("docs/errors.md"), "LoginRequired"))}
+    assert described - attributes(errors.LoginRequired) == set(get_args(LoginReason))
+    given = {
+        found for path in SOURCES for found in re.findall(r"reason(?:: LoginReason)? ?= ?\"(\w+)\"", path.read_text())
+    }
+    assert set(get_args(LoginReason)) - {"never_signed_in", "refresh_expired"} <= given
+
+
+def raised() -> Iterator[tuple[str, list[str]]]:
+    """Give the place of each message that is written where an error is made, and its pieces between what differs."""
+    names = {kind.__name__ for kind in CLASSES} - {"ConfigurationError"}
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names and node.args:
+                yield f"{path.relative_to(PACKAGE)}:{node.lineno}", literal(node.args[0])
+
+
+def literal(node: ast.expr) -> list[str]:
+    """Give the fixed pieces of a text; those of a word or less say nothing."""
+    if isinstance(node, ast.Constant):
+        found = [str(node.value)]
+    elif isinstance(node, ast.JoinedStr):
+        found = [str(part.value) for part in node.values if isinstance(part, ast.Constant)]
+    else:
+        found = []
+    return [piece for piece in map(one_line, found) if len(piece) >= LEAST]
+
+
+def test_every_message_about_servers_stores_and_sign_ins_is_on_the_page() -> None:
+    text = one_line(page("docs/errors.md"))
+    missing = [(place, piece) for place, pieces in raised() for piece in pieces if piece not in text]
+    assert missing == []
+    assert len(list(raised())) > 80  # it finds them
+
+
+def test_every_message_on_the_page_is_in_the_code() -> None:
+    said = " ".join(one_line(piece) for path in PACKAGE.rglob("*.py") for piece in literals(path))
+    tables = page("docs/errors.md").partition("## The messages")[2]
+    shown = [text for _, text in re.findall(r"(`+) ?(.+?) ?\1(?!`)", tables) if " " in text]
+    pieces = [one_line(piece).removeprefix(". ") for text in shown for piece in re.split(r" ?… ?", text)]
+    assert [piece for piece in pieces if len(piece) >= LEAST and piece not in said] == []
+
+
+def literals(path: Path) -> list[str]:
+    constants = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant))
+    return [node.value for node in constants if isinstance(node.value, str)]
+
+
+# --- events ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", EVENTS, ids=lambda kind: kind.__name__)
+def test_each_event_is_on_its_page_with_its_fields_and_their_types(kind: type[Any]) -> None:
+    described = {row[0].strip("`"): row[1].strip("`") for row in rows(section(page("docs/events.md"), kind.__name__))}
+    own = set(inspect.get_annotations(kind))
+    assert described == {one.name: one.type for one in dataclasses.fields(kind) if one.name in own}
+
+
+def logged() -> Iterator[tuple[str, str]]:
+    for path in [*SOURCES, PACKAGE / "proxy" / "app.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("logger."):
+                assert isinstance(node.args[0], ast.Constant)
+                yield ast.unparse(node.func).removeprefix("logger."), str(node.args[0].value)
+
+
+def test_every_line_of_the_log_is_on_the_page() -> None:
+    text = one_line(page("docs/events.md"))
+    pieces = [one_line(piece) for _, line in logged() for piece in re.split(r"%[sd]", line)]
+    assert [piece for piece in pieces if len(piece) >= LEAST and piece not in text] == []
+    assert {level for level, _ in logged()} == {"warning", "error", "info"}
+
+
+def test_every_logger_is_on_the_page() -> None:
+    names = {found for path in PACKAGE.rglob("*.py") for found in re.findall(r'getLogger\("(.+?)"\)', path.read_text())}
+    assert {name for name in names if name.startswith("video_oauth_auth")} == {
+        row[0].strip(" `") for row in _log_rows(page("docs/events.md"))
+    }
+
+
+def _log_rows(text: str) -> list[list[str]]:
+    return [
+        line.strip("|").split("|") for line in re.findall(r"^\| `video_oauth_auth[\w.]*` \|.*$", text, re.MULTILINE)
+    ]
