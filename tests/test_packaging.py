@@ -1,12 +1,15 @@
-"""The built wheel: what is in it, and that it works in an empty environment without any extra."""
+"""What is published: what the sdist and the wheel hold, and that the wheel works in an empty environment."""
 
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import tomllib
 import venv
 import zipfile
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from packaging.requirements import Requirement
 
 from video_oauth_auth.testing import OAuthServer
 
-pytestmark = pytest.mark.timeout(600)  # the first test builds a wheel and fills an environment
+pytestmark = pytest.mark.timeout(600)  # the first test builds everything and fills an environment
 
 PROJECT = Path(__file__).parent.parent
 METADATA = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -37,18 +40,56 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
+@dataclass(frozen=True)
+class Distributions:
+    """What is published, and what it is compared with.
+
+    Attributes:
+        sdist: the source distribution.
+        wheel: built from the sdist.
+        wheel_of_the_tree: built from the tree, without an sdist in between.
+    """
+
+    sdist: Path
+    wheel: Path
+    wheel_of_the_tree: Path
+
+
+def project_files() -> list[str]:
+    """Give the names of the project's files: what git has and what is new, or what an unpacked sdist brought."""
+    if (PROJECT / ".git").exists():
+        listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=PROJECT).split("\0")
+    else:
+        listed = (PROJECT / "video_oauth_auth.egg-info" / "SOURCES.txt").read_text(encoding="utf-8").splitlines()
+        listed = [name for name in listed if not name.startswith("video_oauth_auth.egg-info/")]
+    return [name for name in listed if (PROJECT / name).is_file()]
+
+
+@cache
+def built_in(folder: Path) -> Distributions:
+    """Build from a clean copy, so that nothing of a checkout gets in; what is in the folder DIST is built already."""
+    source, tree, dist = folder / "source", folder / "tree", Path(os.environ.get("DIST", folder / "dist"))
+    for name in project_files():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_bytes((PROJECT / name).read_bytes())
+    build = (sys.executable, "-W", "ignore", "-m", "build", "--outdir")
+    if "DIST" not in os.environ:
+        run(*build, dist, source, cwd=folder)
+    run(*build, tree, "--wheel", source, cwd=folder)
+    (sdist,), (wheel,), (wheel_of_the_tree,) = dist.glob("*.tar.gz"), dist.glob("*.whl"), tree.glob("*.whl")
+    return Distributions(sdist, wheel, wheel_of_the_tree)
+
+
+@pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of what git has (and what is new), so that nothing is left in the checkout."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("dist")
-    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=PROJECT)
-    for name in filter(None, listed.split("\0")):
-        if (PROJECT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            (source / name).write_bytes((PROJECT / name).read_bytes())
-    run(sys.executable, "-W", "ignore", "-m", "build", "--wheel", "--outdir", target, source, cwd=target)
-    (built,) = target.glob("*.whl")
-    return built
+    """The wheel; built once, for the tests of other modules too."""
+    return built_in(tmp_path_factory.getbasetemp()).wheel
+
+
+@pytest.fixture(scope="session")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
+    """The sdist and the wheels; built once."""
+    return built_in(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +128,41 @@ def test_the_wheel_is_pure_python(wheel):
     assert wheel.name == f"video_oauth_auth-{METADATA['version']}-py3-none-any.whl"
 
 
+def test_the_wheel_from_the_sdist_is_the_wheel_from_the_tree(distributions):
+    one, other = (
+        {name: archive.read(name) for name in archive.namelist()}
+        for archive in map(zipfile.ZipFile, (distributions.wheel, distributions.wheel_of_the_tree))
+    )
+    assert one == other
+
+
+def test_the_sdist_holds_the_project_with_all_its_tests_and_pages_and_nothing_else(distributions):
+    """A new file beside the package is named in MANIFEST.in."""
+    with tarfile.open(distributions.sdist) as archive:
+        names = {Path(member.name) for member in archive.getmembers() if not member.isdir()}
+    top = f"video_oauth_auth-{METADATA['version']}"
+    assert distributions.sdist.name == f"{top}.tar.gz"
+    assert {path.parts[0] for path in names} == {top}
+    held = {path.relative_to(top).as_posix() for path in names}
+    held = {name for name in held if not name.startswith("video_oauth_auth.egg-info/")}
+    of_a_checkout = {name for name in project_files() if name == ".gitignore" or name.startswith(".ci/")}
+    assert held - {"PKG-INFO"} == set(project_files()) - of_a_checkout
+
+
+def test_the_tests_of_the_sdist_find_all_they_import(distributions, tmp_path):
+    with tarfile.open(distributions.sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (top,) = tmp_path.iterdir()
+    said = run(sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", cwd=top)
+    assert "tests/test_packaging.py::test_the_tests_of_the_sdist_find_all_they_import" in said
+
+
+def test_a_package_index_shows_the_readme(distributions):
+    published = (distributions.sdist, distributions.wheel)
+    said = run(sys.executable, "-m", "twine", "--no-color", "check", "--strict", *published, cwd=published[0].parent)
+    assert said.count("PASSED") == 2
+
+
 def test_its_metadata_are_those_of_the_project(ask):
     program = """
 import json
@@ -114,7 +190,7 @@ print(json.dumps({
 def test_no_extra_is_installed_there(ask):
     program = """
 import importlib.util, json
-names = ["httpx2", "rich", "pytest", "trio", "hypothesis"]
+names = ["httpx2", "filelock", "platformdirs", "redis", "keyring", "pytest", "rich", "click", "uvicorn", "trio"]
 print(json.dumps([name for name in names if importlib.util.find_spec(name)]))
 """
     assert ask(program) == []
@@ -132,6 +208,43 @@ print(json.dumps({"missing": missing, "names": len(module.__all__), "pytest": "p
     assert told["missing"] == []
     assert told["names"] > 2
     assert not told["pytest"]
+
+
+# What needs an extra, and the error without it.
+WITHOUT_EXTRA = {
+    "FileStore()": "FileStore needs the libraries of an extra: pip install 'video-oauth-auth[file]'",
+    "RedisStore('redis://cache')": "RedisStore needs the library of an extra: pip install 'video-oauth-auth[redis]'",
+    "EncryptedStore(MemoryStore())": (
+        "EncryptedStore without key= needs the library keyring: pip install 'video-oauth-auth[encrypted]'"
+    ),
+    "CidaasAuth.from_profile('acme')": ("profiles need the libraries of an extra: pip install 'video-oauth-auth[cli]'"),
+}
+
+
+@pytest.mark.parametrize("made", WITHOUT_EXTRA)
+def test_what_needs_an_extra_names_it(ask, made):
+    program = f"""
+import json
+from video_oauth_auth import CidaasAuth, ConfigurationError, MemoryStore
+from video_oauth_auth.stores import EncryptedStore, FileStore, RedisStore
+try:
+    {made}
+except ConfigurationError as error:
+    print(json.dumps(str(error)))
+"""
+    assert ask(program) == WITHOUT_EXTRA[made]
+
+
+def test_the_command_names_its_extra(python, tmp_path):
+    done = subprocess.run(
+        [python, "-I", "-m", "video_oauth_auth.cli", "status"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "video-oauth-auth needs the libraries of an extra: pip install 'video-oauth-auth[cli]'\n"
 
 
 AUDITED = """
