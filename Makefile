@@ -31,9 +31,10 @@ interop: ## run the tests against servers that others wrote, and in a browser
 include tests/interop/interop.mk
 include benchmarks/bench.mk
 include docs.mk
+include release.mk
 
 clean: ## remove everything that was made here
-	rm -rf .venv $(BARE) $(BENCH) $(DOCS) site .cache .interop build dist *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv $(BARE) $(BENCH) $(DOCS) $(LOWEST) $(HIGHEST) site .cache .interop build dist *.egg-info .coverage .coverage.* .hypothesis .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The newest Python that really runs: some machines have a python3.13 that only says it is not installed.
