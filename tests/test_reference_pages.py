@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import inspect
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -148,3 +149,42 @@ def _log_rows(text: str) -> list[list[str]]:
     return [
         line.strip("|").split("|") for line in re.findall(r"^\| `video_oauth_auth[\w.]*` \|.*$", text, re.MULTILINE)
     ]
+
+
+# --- dependencies ---------------------------------------------------------------------------------------------------
+
+PROJECT: dict[str, Any] = tomllib.loads(page("pyproject.toml"))
+
+
+def split(requirement: str) -> tuple[str, str]:
+    """Give name and bound of a requirement."""
+    found = re.fullmatch(r"([\w.-]+)(?:\[.*])?(.*)", requirement)
+    assert found
+    return found[1], found[2]
+
+
+def test_every_required_library_is_on_its_page_with_its_bound() -> None:
+    described = [
+        (row[0].strip("`"), row[1].strip("`")) for row in rows(section(page("docs/dependencies.md"), "Required"))
+    ]
+    assert described == [split(requirement) for requirement in PROJECT["project"]["dependencies"]]
+
+
+def test_every_extra_is_on_the_page_with_its_libraries_and_bounds() -> None:
+    described = [
+        tuple(cell.strip("`") for cell in row[:3]) for row in rows(section(page("docs/dependencies.md"), "Extras"))
+    ]
+    extras = PROJECT["project"]["optional-dependencies"]
+    assert described == [(extra, *split(requirement)) for extra in extras for requirement in extras[extra]]
+
+
+def test_every_group_of_development_tools_is_on_the_page() -> None:
+    described = {row[0].strip("`") for row in rows(section(page("docs/dependencies.md"), "For development"))}
+    assert set(PROJECT["dependency-groups"]) <= described
+
+
+def test_the_page_about_dependencies_tells_the_versions_of_python_and_setuptools() -> None:
+    text = page("docs/dependencies.md")
+    (build,) = PROJECT["build-system"]["requires"]
+    assert f"Python {PROJECT['project']['requires-python'].removeprefix('>=')} or later" in text
+    assert f"setuptools ({build.removeprefix('setuptools>=')} or later" in text
