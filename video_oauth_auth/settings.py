@@ -107,7 +107,7 @@ def _seconds(value: float, name: str, *, least: float) -> float:
 
 def _check_lease(store: object, token_timeout: float) -> None:
     lease = getattr(getattr(store, "inner", store), "lease", None)  # EncryptedStore has another store inside
-    if isinstance(lease, float) and token_timeout + SAVING > lease:
+    if isinstance(lease, int | float) and token_timeout + SAVING > lease:
         raise ConfigurationError(
             f"the store's lease of {lease:g} s is too short for token_timeout={token_timeout:g} and {SAVING:g} s "
             f"to save: give the store a longer lease="
