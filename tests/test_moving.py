@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import json
 import logging
 import re
 import socket
@@ -18,7 +17,7 @@ import pytest
 
 from video_oauth_auth import OAuth2Auth
 
-from .world import PASSWORD, USER, WEB_CALLBACK, World, hosts_lead_to, world
+from .world import PASSWORD, USER, WEB_CALLBACK, World, world
 
 HOW_TO = Path(__file__).parent.parent / "docs" / "how_to"
 PAGES = sorted(path.stem.removeprefix("moving_from_") for path in HOW_TO.glob("moving_from_*.md"))
@@ -28,8 +27,6 @@ PAIR = re.compile(
     r"<div markdown>\n\n\*\*After\*\*\n\n```python\n(.*?)^```\n\n</div>\n</div>$",
     re.MULTILINE | re.DOTALL,
 )
-OTHERS = ("httpx_auth", "authlib", "requests_oauthlib", "oauthlib")
-STORAGE, FOREIGN = "https://storage.example.com", "https://foreign.example.com"
 
 
 def text_of(page: str) -> str:
@@ -75,14 +72,19 @@ class Stage:
         return self.hosts.person.visit(re.findall(r"https://\S+", self._capsys.readouterr().out + asked)[-1])
 
 
+def isolate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the other libraries to this test: what they log (secrets too, at DEBUG), and what they hold globally."""
+    for name in ("httpx_auth", "authlib", "requests_oauthlib", "oauthlib"):
+        monkeypatch.setattr(logging.getLogger(name), "propagate", False)
+    monkeypatch.setattr(httpx_auth.OAuth2, "token_cache", httpx_auth.TokenMemoryCache())
+
+
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Stage]:
     for name in ("HOME", "LOCALAPPDATA", "XDG_STATE_HOME"):  # where FileStore keeps tokens
         monkeypatch.setenv(name, str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
-    for name in OTHERS:  # they log secrets at DEBUG, which the canary would take for ours
-        monkeypatch.setattr(logging.getLogger(name), "propagate", False)
-    monkeypatch.setattr(httpx_auth.OAuth2, "token_cache", httpx_auth.TokenMemoryCache())
+    isolate(monkeypatch)
     with world() as hosts:
         server = hosts.example
         server.users, server.refresh_tokens = {USER: PASSWORD}, True
@@ -97,8 +99,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         monkeypatch.setattr(webbrowser, "open", made.open)
         monkeypatch.setattr(webbrowser, "get", lambda *_: SimpleNamespace(open=made.open))
         monkeypatch.setattr(builtins, "input", made.paste)
-        with hosts_lead_to({STORAGE: server.storage_url, FOREIGN: server.foreign_url}):
-            yield made
+        yield made
 
 
 def last_line(printed: str) -> str:
