@@ -5,7 +5,7 @@ export INTEROP_CACHE
 
 .PHONY: interop interop-oidc-provider interop-keycloak interop-redis interop-browser
 
-interop: interop-oidc-provider interop-keycloak interop-redis interop-browser
+interop: interop-oidc-provider interop-keycloak interop-redis interop-browser docs
 	$(PY) -m pytest tests/interop
 
 interop-oidc-provider: .venv/.installed

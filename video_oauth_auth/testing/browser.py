@@ -38,7 +38,8 @@ class FormFiller:
     Each opened URL has cookies of its own. Proxies from the environment are not used.
 
     Args:
-        username, password: What is typed.
+        username: What is typed into text fields.
+        password: What is typed into password fields.
         deny: Press the button that says no, on the first page that has one.
     """
 

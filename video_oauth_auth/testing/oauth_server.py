@@ -28,7 +28,8 @@ class OAuthServer(LoopbackServer):
         """A server that speaks like Brightcove Video Cloud (see `BrightcoveServer`).
 
         Args:
-            client_id, client_secret: The registered client.
+            client_id: The registered client.
+            client_secret: Its secret.
             expires_in: Lifetime of access tokens in seconds.
         """
         return BrightcoveServer(client_id=client_id, client_secret=client_secret, expires_in=expires_in)
@@ -45,9 +46,11 @@ class OAuthServer(LoopbackServer):
         """A server that speaks like movingimage, which is a Keycloak and an API (see `MovingimageServer`).
 
         Args:
-            client_id, client_secret: The confidential client; the public client `anonymous` is there as well.
+            client_id: The confidential client; the public client `anonymous` is there as well.
+            client_secret: Its secret.
             users: Names and passwords of the people who can sign in.
-            expires_in, refresh_expires_in: Lifetimes in seconds; of refresh tokens 0 for ever.
+            expires_in: Lifetime of access tokens in seconds.
+            refresh_expires_in: Lifetime of refresh tokens in seconds; 0 for ever.
         """
         return MovingimageServer(
             client_id=client_id,
@@ -68,7 +71,8 @@ class OAuthServer(LoopbackServer):
         """A server that speaks like IBM Video Streaming (see `IBMVideoStreamingServer`).
 
         Args:
-            client_id, client_secret: The registered client.
+            client_id: The registered client.
+            client_secret: Its secret.
             users: Names and passwords of the people who can sign in.
             expires_in: Lifetime of access tokens in seconds.
         """
@@ -90,7 +94,8 @@ class OAuthServer(LoopbackServer):
         """A server that speaks like a cidaas tenant (see `CidaasServer`).
 
         Args:
-            client_id, client_secret: The registered client.
+            client_id: The registered client.
+            client_secret: Its secret.
             users: Names and passwords of the people who can sign in.
             expires_in: Lifetime of access tokens in seconds.
         """

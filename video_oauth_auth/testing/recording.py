@@ -27,9 +27,13 @@ class RecordedRequest:
         number: The position in the order of arrival, from 1, over all roles.
         connection: The number of the TCP connection among those of this role.
         elapsed: Seconds from the start of the recording to the arrival, on a clock that never jumps.
-        method, path, query, headers: As received; the path without the query.
+        method: As received.
+        path: As received, without the query.
+        query: As received, without the question mark.
+        headers: As received, in pairs.
         body: The body, or `b""` if it was larger than 64 KiB.
-        size, sha256: Of the whole body, however large.
+        size: Bytes of the whole body, however large.
+        sha256: Of the whole body, however large.
         complete: False if the connection ended inside the body.
         status: The status that was answered; None while no answer, or no whole answer, has been sent.
         processed: Whether the request reached the server's logic (a token was issued, a resource was served).

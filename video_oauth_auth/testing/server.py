@@ -33,13 +33,19 @@ class LoopbackServer(Settings):
     `Settings`) and can be changed while it runs.
 
     Attributes:
-        authorization_faults, device_faults, token_faults, revocation_faults, metadata_faults, api_faults,
-            storage_faults, foreign_faults: How each misbehaves.
-        dialect, mint, apis, documents: What makes it speak like one platform; `apis` are on ports of their own.
+        authorization_faults: How the authorization endpoint misbehaves.
+        device_faults: How the device authorization endpoint misbehaves.
+        token_faults: How the token endpoint misbehaves.
+        revocation_faults: How the revocation endpoint misbehaves.
+        metadata_faults: How the metadata misbehave.
+        api_faults: How the API misbehaves.
+        storage_faults: How the storage misbehaves.
+        foreign_faults: How the foreign site misbehaves.
         failures: Errors of the servers themselves (say, in a function given to `Mutate`). Such a request got
             500; leaving the `with` block raises the first.
     """
 
+    # What makes it speak like one platform; `apis` are on ports of their own.
     dialect: ClassVar[Dialect] = Dialect()
     mint: ClassVar[type[Mint]] = Mint
     apis: ClassVar[Mapping[Role, type[Api]]] = {"api": Api}

@@ -31,8 +31,9 @@ class Settings:
     """The settings of the servers; all may be changed while they run.
 
     Attributes:
-        client_id, client_secret: The registered client; any characters. To change the secret of a running
-            server, call `change_secret`, so that `secrets()` still knows the old one.
+        client_id: The registered client; any characters.
+        client_secret: Its secret; any characters. To change that of a running server, call `change_secret`, so that
+            `secrets()` still knows the old one.
         client_jwk: The client's public key for `private_key_jwt`, as a JWK.
         public_client_id: A second client that has no secret; None: there is none.
         token_endpoint_auth_methods: How the client may authenticate: `client_secret_basic` (form-encoded

@@ -1,0 +1,105 @@
+"""The documentation in Chromium, as `make docs` has built it: on a screen and on a phone, from this machine alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.shadowroot import ShadowRoot
+from selenium.webdriver.support.wait import WebDriverWait
+
+SITE = Path(__file__).parent.parent.parent / "site"
+PAGES = sorted(str(path.parent.relative_to(SITE)) for path in SITE.glob("**/index.html"))
+WAIT_TIMEOUT = 30.0
+
+SIZES = pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)], ids=["screen", "phone"])
+SCHEMES = pytest.mark.parametrize(("scheme", "shown"), [("light", "default"), ("dark", "slate")])
+
+
+class _Pages(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name of the parent's parameter
+        """Stays silent."""
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    """Where the site is served."""
+    assert PAGES, f"there is no site in {SITE}: run `make interop`, which builds it first, or `make docs`."
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Pages, directory=str(SITE))) as server:
+        thread = threading.Thread(target=server.serve_forever, name="interop-documents")
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+        thread.join()
+
+
+def make_screen(browser: Chrome, width: int, height: int) -> None:
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def in_search(browser: Chrome) -> ShadowRoot:
+    """What the search shows, which keeps to itself."""
+    shadow = "return [...document.body.children].find(element => element.shadowRoot).shadowRoot"
+    return browser.execute_script(shadow)
+
+
+@SIZES
+@pytest.mark.timeout(300)  # it opens every page
+def test_no_page_scrolls_sideways_or_complains_or_asks_another_host(
+    width: int, height: int, browser: Chrome, site: str
+) -> None:
+    make_screen(browser, width, height)
+    wide, foreign = {}, {}
+    for page in PAGES:
+        browser.get(f"{site}{page}/")
+        page_width = browser.execute_script("return document.documentElement.scrollWidth")
+        if page_width > width:
+            wide[page] = page_width
+        asked = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+        if others := [url for url in asked if not url.startswith((site, "data:"))]:
+            foreign[page] = others
+    assert (wide, foreign, browser.get_log("browser")) == ({}, {}, [])
+
+
+@SIZES
+def test_a_heading_that_is_linked_to_is_not_under_the_bar_at_the_top(
+    width: int, height: int, browser: Chrome, site: str
+) -> None:
+    make_screen(browser, width, height)
+    for place in ("behaviour/#token-calls", "reference/sources/#video_oauth_auth.TokenSource.set"):
+        browser.get(site + place)
+        WebDriverWait(browser, WAIT_TIMEOUT).until(lambda _: browser.execute_script("return scrollY > 0"))
+        bottom = "return document.querySelector('.md-header').getBoundingClientRect().bottom"
+        top = "return document.getElementById(decodeURIComponent(location.hash.slice(1))).getBoundingClientRect().top"
+        assert browser.execute_script(bottom) <= browser.execute_script(top) < height / 2
+
+
+@SIZES
+def test_the_search_finds_retry_after_and_leads_there(width: int, height: int, browser: Chrome, site: str) -> None:
+    make_screen(browser, width, height)
+    browser.get(site)
+    waiting = WebDriverWait(browser, WAIT_TIMEOUT)
+    browser.find_element(By.CSS_SELECTOR, "label[for=__search]" if width < 600 else ".md-search__button").click()
+    (field,) = waiting.until(lambda _: in_search(browser).find_elements(By.CSS_SELECTOR, "input[role=combobox]"))
+    field.send_keys("Retry-After")
+    results = waiting.until(lambda _: in_search(browser).find_elements(By.CSS_SELECTOR, "[role=option]"))
+    found = next(result for result in results if str(result.get_attribute("href")).startswith(f"{site}errors/"))
+    found.click()
+    waiting.until(lambda _: browser.current_url.startswith(f"{site}errors/"))
+    assert "Retry-After" in browser.find_element(By.TAG_NAME, "article").text
+
+
+@SCHEMES
+def test_the_colours_follow_the_system(scheme: str, shown: str, browser: Chrome, site: str) -> None:
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    browser.get(site)
+    body = browser.find_element(By.TAG_NAME, "body")
+    WebDriverWait(browser, WAIT_TIMEOUT).until(lambda _: body.get_attribute("data-md-color-scheme") == shown)
