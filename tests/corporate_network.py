@@ -60,11 +60,25 @@ class Authority:
             .not_valid_before(today - datetime.timedelta(days=1))
             .not_valid_after(today + datetime.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(_usage(is_ca=is_ca), critical=True)  # Python 3.13 wants all of these
         )
         if not is_ca:
             loopback = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
             certificate = certificate.add_extension(x509.SubjectAlternativeName([loopback]), critical=False)
         return certificate.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _usage(*, is_ca: bool) -> x509.KeyUsage:
+    unused = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only")
+    return x509.KeyUsage(
+        digital_signature=not is_ca,
+        key_cert_sign=is_ca,
+        crl_sign=is_ca,
+        decipher_only=False,
+        **dict.fromkeys(unused, False),
+    )
 
 
 class TokenServer(TLSServer):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -142,6 +145,48 @@ def test_in_requests_the_bundle_of_the_environment_wins_over_the_session(
         assert source_at(server, http_client=session).get_token().access_token == "over-tls"
 
 
+@libraries
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_verify_false_counts_in_a_client_that_is_lent_and_nowhere_else(
+    library: ModuleType, server: TokenServer, oauth_server: OAuthServer
+) -> None:
+    with library.Session() if library is requests else library.Client(verify=False) as client:
+        client.verify = False
+        client.auth = OAuth2Auth(source_at(server), origins=[oauth_server.api_url])
+        with pytest.raises(TransportError, match="certificate verify failed"):
+            client.get(f"{oauth_server.api_url}/echo")
+        assert source_at(server, http_client=client).get_token().access_token == "over-tls"
+
+
+SYSTEM_CAS = """
+import ssl, sys, requests, httpx, truststore
+from video_oauth_auth import AuthorizationServer, ClientCredentials, OAuthClient, OAuth2Auth, TokenSource
+
+library, token_endpoint, api = sys.argv[1:]
+client = None
+if library == "requests":
+    truststore.inject_into_ssl()
+else:
+    client = httpx.Client(verify=truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False)
+server = AuthorizationServer(token_endpoint=token_endpoint)
+source = TokenSource(server, OAuthClient("id", "secret"), ClientCredentials(), http_client=client)
+auth = OAuth2Auth(source, origins=[api])
+(requests if library == "requests" else httpx).get(api + "/echo", auth=auth, timeout=30)
+print(source.peek().access_token)
+"""
+
+
+@pytest.mark.parametrize("library", ["requests", "httpx"])
+def test_truststore_brings_the_cas_of_the_system(
+    library: str, server: TokenServer, company: Authority, oauth_server: OAuthServer
+) -> None:
+    command = [sys.executable, "-c", SYSTEM_CAS, library, server.token_endpoint, oauth_server.api_url]
+    # Where OpenSSL looks for the CAs of the system; requests itself does not.
+    environment = {**os.environ, "SSL_CERT_FILE": str(company.path)}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert run.stdout == "over-tls\n", run.stderr
+
+
 # A proxy
 
 
@@ -213,6 +258,16 @@ def test_in_requests_the_proxy_of_the_environment_wins_over_the_session(
     monkeypatch.setenv("HTTPS_PROXY", proxy.url(USERINFO))
     with client_with(requests, ca=company.path, proxy="http://127.0.0.1:1") as session:
         assert source_at(server, http_client=session).get_token().access_token == "over-tls"
+    assert len(proxy.tunnels) == 1
+
+
+@libraries
+def test_a_proxy_that_is_given_is_used_whatever_no_proxy_says(
+    library: ModuleType, server: TokenServer, company: Authority, proxy: ConnectProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with client_with(library, ca=company.path, proxy=proxy.url(USERINFO)) as client:
+        assert source_at(server, http_client=client).get_token().access_token == "over-tls"
     assert len(proxy.tunnels) == 1
 
 
