@@ -188,3 +188,32 @@ def test_the_page_about_dependencies_tells_the_versions_of_python_and_setuptools
     (build,) = PROJECT["build-system"]["requires"]
     assert f"Python {PROJECT['project']['requires-python'].removeprefix('>=')} or later" in text
     assert f"setuptools ({build.removeprefix('setuptools>=')} or later" in text
+
+
+# --- security -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["docs/security.md", "SECURITY.md"])
+def test_every_test_that_is_named_on_a_page_exists(name: str) -> None:
+    named = re.findall(r"`(?:tests/)?((?:test_|secrets_)\w+\.py)(?:::(\w+))?`", page(name))
+    assert named
+    for file, function in named:
+        source = page(f"tests/{file}")
+        assert not function or re.search(rf"^(?:async )?def {function}\(", source, re.MULTILINE), f"{file}::{function}"
+
+
+def test_every_promise_names_a_test() -> None:
+    promises = page("docs/security.md").partition("## The promises")[2].partition("## Standards")[0]
+    told = [line for line in promises.splitlines() if line.startswith("| ") and not line.startswith("| promise |")]
+    assert len(told) > 30
+    assert [line for line in told if not re.search(r"`(?:test_|secrets_)\w+\.py", line)] == []
+
+
+def test_the_algorithms_for_id_tokens_are_those_on_the_page() -> None:
+    from video_oauth_auth.login import id_token, keys
+
+    kinds = {f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)}
+    assert set(id_token._HASHES) == kinds | {"EdDSA", "Ed25519"}
+    text = one_line(page("docs/security.md"))
+    assert "RS, PS and ES with 256, 384 and 512, and EdDSA (Ed25519)" in text
+    assert f"RSA keys from {keys.LEAST_BITS} bits" in text
