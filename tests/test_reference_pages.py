@@ -193,7 +193,7 @@ def test_the_page_about_dependencies_tells_the_versions_of_python_and_setuptools
 # --- security -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["docs/security.md", "SECURITY.md"])
+@pytest.mark.parametrize("name", ["docs/security.md", "docs/behaviour.md", "SECURITY.md"])
 def test_every_test_that_is_named_on_a_page_exists(name: str) -> None:
     named = re.findall(r"`(?:tests/)?((?:test_|secrets_)\w+\.py)(?:::(\w+))?`", page(name))
     assert named
