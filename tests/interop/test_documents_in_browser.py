@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -66,6 +67,13 @@ def test_no_page_scrolls_sideways_or_complains_or_asks_another_host(
         if others := [url for url in asked if not url.startswith((site, "data:"))]:
             foreign[page] = others
     assert (wide, foreign, browser.get_log("browser")) == ({}, {}, [])
+
+
+def test_nothing_in_a_page_or_a_style_sheet_names_something_to_load_from_another_host() -> None:
+    loaded = re.compile(r"""<(?!a\b)[^>]*\b(?:src|href)=["']?(?:https?:)?//[^>]*>|url\(["']?(?:https?:)?//[^)]*""")
+    files = [*SITE.glob("**/*.html"), *SITE.glob("**/*.css")]
+    found = {str(file.relative_to(SITE)): loaded.findall(file.read_text()) for file in files}
+    assert {name: places for name, places in found.items() if places} == {}
 
 
 @SIZES
