@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import json
 import logging
 import os
 import re
@@ -145,11 +146,13 @@ def take_along(page: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_stored_tokens_are_taken_along_and_nobody_signs_in_again(page: str, stage: Stage) -> None:
-    (sign_in,) = [before for before, _ in pairs(page) if "tokens.json" in before]
     (code,) = take_along(page)
     server = stage.hosts.movingimage if "movingimage" in code else stage.server
-    found = last_line(stage.run(sign_in)[0])
+    printed, names = stage.run(sign_in(page)[0])
+    found = last_line(printed)
     assert stage.opened == 1
+    if page == "httpx_auth":
+        assert list(json.loads(Path("tokens.json").read_text())) == [names["auth"].state]
     server.revoke_access_tokens()  # so that the refresh token is needed
     for _ in range(2):  # the second time it is the store that has them
         assert last_line(stage.run(code)[0]) == found

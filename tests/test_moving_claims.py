@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -241,6 +242,21 @@ def test_authlib_wants_the_first_token_fetched_and_does_not_hand_it_to_update_to
         session.token = {**session.token, "expires_at": 1}
         assert session.get(ME).status_code == 200
         assert [token["access_token"] for token in kept] == [session.token["access_token"]]
+
+
+def test_authlib_makes_one_token_call_for_all_tasks_of_an_event_loop(ground: Ground) -> None:
+    ground.server.refresh_tokens = False
+
+    async def main() -> list[int]:
+        terms = {"token_endpoint": TOKEN_URL, "grant_type": "client_credentials"}
+        async with authlib_httpx2.AsyncOAuth2Client(*ground.client, **terms) as client:
+            await client.fetch_token()
+            client.token = {**client.token, "expires_at": 1}
+            answers = await asyncio.gather(*(client.get(ME) for _ in range(THREADS)))
+            return [answer.status_code for answer in answers]
+
+    assert asyncio.run(main()) == [200] * THREADS
+    assert len(ground.server.token_calls) == 2
 
 
 def test_authlib_reads_a_generator_into_memory_before_it_is_sent(ground: Ground) -> None:
