@@ -13,8 +13,23 @@ from typing import Any, get_args
 
 import pytest
 
-from video_oauth_auth import OAuthError, errors, events
+from video_oauth_auth import (
+    OAuthError,
+    TokenSource,
+    documents,
+    endpoints,
+    errors,
+    events,
+    exchange,
+    freshness,
+    keeping,
+    rejections,
+    source,
+    token_calls,
+    workers,
+)
 from video_oauth_auth.errors import LoginReason
+from video_oauth_auth.login import id_token, keys, sign_in
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "video_oauth_auth"
@@ -198,8 +213,8 @@ def test_every_test_that_is_named_on_a_page_exists(name: str) -> None:
     named = re.findall(r"`(?:tests/)?((?:test_|secrets_)\w+\.py)(?:::(\w+))?`", page(name))
     assert named
     for file, function in named:
-        source = page(f"tests/{file}")
-        assert not function or re.search(rf"^(?:async )?def {function}\(", source, re.MULTILINE), f"{file}::{function}"
+        text = page(f"tests/{file}")
+        assert not function or re.search(rf"^(?:async )?def {function}\(", text, re.MULTILINE), f"{file}::{function}"
 
 
 def test_every_promise_names_a_test() -> None:
@@ -210,10 +225,52 @@ def test_every_promise_names_a_test() -> None:
 
 
 def test_the_algorithms_for_id_tokens_are_those_on_the_page() -> None:
-    from video_oauth_auth.login import id_token, keys
-
     kinds = {f"{kind}{bits}" for kind in ("RS", "PS", "ES") for bits in (256, 384, 512)}
     assert set(id_token._HASHES) == kinds | {"EdDSA", "Ed25519"}
     text = one_line(page("docs/security.md"))
     assert "RS, PS and ES with 256, 384 and 512, and EdDSA (Ed25519)" in text
     assert f"RSA keys from {keys.LEAST_BITS} bits" in text
+
+
+# --- behaviour ------------------------------------------------------------------------------------------------------
+
+FIGURES = [
+    (workers.MOST_AT_ONCE, "more than {:d} renewals at once"),
+    (workers.AT_EXIT, "At its end a process waits, at most five seconds"),
+    (rejections.FIRST_PAUSE, "renewals for 401 pause for {:.0f}, 10, 20, 40, 60, 60"),
+    (rejections.LONGEST_PAUSE, "pause for 5, 10, 20, 40, {:.0f}, {:.0f} ..."),
+    (endpoints.RETRY_AFTER_CAP / 60, "at most five minutes, is kept to"),
+    (token_calls.TRIES_WHEN_HOPELESS, "an unknown host or a bad certificate three times"),
+    (token_calls.PRESENTED_AT_MOST - 1, "the same refresh token at most twice more"),
+    (token_calls.PRESENTED_WITHIN, "twice more within {:.0f} s"),
+    (token_calls.LOST_FIRST, "then one try after {:.0f}, 30, 60"),
+    (token_calls.LOST_AT_MOST, "after 15, 30, 60 ... {:.0f} s"),
+    (token_calls.PROBE_FIRST, "refresh token for {:.0f} s, doubling"),
+    (token_calls.PROBE_AT_MOST / 60, "doubling to {:.0f} minutes"),
+    (keeping.SAVE_AGAIN[0], "saving is tried again after {:.0f}, 10"),
+    (keeping.SAVE_AGAIN[1], "after 5, 10 ... {:.0f} s"),
+    (source.FAILED_PAUSE, "while the token is still good, after at most {:.0f} s"),
+    (source.GRACE, "callers wait one second longer at most"),
+    (freshness.CLOCK_SKEW / 60, "more than a minute from the future"),
+    (exchange.CONNECT_TIMEOUT, "at most {:.0f} s to connect"),
+    (exchange.MOST_BYTES / 2**20, "at most {:.0f} MiB"),
+    (sign_in.TRIES, "tried three times, then `TransportError`; the same answer"),
+    (documents.STALE_AT_MOST / 86400, "An old document serves up to a day longer"),
+]
+WORDS = {1: "one", 2: "twice", 3: "three", 5: "five"}
+
+
+@pytest.mark.parametrize(("value", "told"), FIGURES, ids=[told for _, told in FIGURES])
+def test_the_figures_on_the_page_about_behaviour_are_those_of_the_code(value: float, told: str) -> None:
+    if "{" in told:
+        told = told.format(*[value] * told.count("{"))
+    else:
+        assert WORDS[int(value)] in told or (value == 1 and " a " in told)
+    assert told in one_line(page("docs/behaviour.md"))
+
+
+def test_the_defaults_on_the_page_about_behaviour_are_those_of_a_source() -> None:
+    defaults = {name: one.default for name, one in inspect.signature(TokenSource).parameters.items()}
+    text = one_line(page("docs/behaviour.md"))
+    assert f"`token_timeout` ({defaults['token_timeout']:.0f} s" in text
+    assert f"`renew_ahead` ({defaults['renew_ahead']:.0f} s, at most a fifth of the life" in text
