@@ -198,6 +198,26 @@ def test_the_client_secret_of_httpx_auth_stands_in_the_url_that_the_browser_open
     assert shown == [True, False]
 
 
+def test_httpx_auth_shows_the_client_secret_and_the_code_in_its_log(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    logger = logging.getLogger("httpx_auth._oauth2.authentication_responses_server")
+    monkeypatch.setattr(logger, "handle", lambda record: shown.append(record.getMessage()))
+    monkeypatch.setattr(logger, "level", logging.DEBUG)
+    stage.run(sign_in("httpx_auth")[0])
+    for secret in (stage.server.client_secret, stage.server.token_calls[0].form["code"]):
+        assert any(secret in text for text in shown)
+
+
+@pytest.mark.parametrize("page", ["httpx_auth", "authlib"])
+def test_the_endpoints_are_enough_for_a_sign_in_if_the_issuer_is_named_too(page: str, stage: Stage) -> None:
+    (server,) = re.findall(r"`(AuthorizationServer\(issuer=[^`]*)`", text_of(page))
+    code = sign_in(page)[1].replace('"https://login.example.com",  # the issuer', f"{server},")
+    stage.run(f"from video_oauth_auth import AuthorizationServer\n{code}")
+    assert not stage.server.requests_to("metadata")
+
+
 def test_httpx_auth_listens_on_every_address_of_the_machine(stage: Stage) -> None:
     stage.run(sign_in("httpx_auth")[0])
     assert stage.asked_addresses == [""]
