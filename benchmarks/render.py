@@ -1,4 +1,4 @@
-"""docs/benchmarks.md from the measured values: `python -m benchmarks.render`."""
+"""docs/benchmarks.md and its plots from the measured values: `python -m benchmarks --render`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from .figures import FIGURES
+from .plots import plots_of
 from .site import ROOT
 from .tables import Report, Table, written
 
-__all__ = ["DOCUMENT", "RESULTS", "document", "read"]
+__all__ = ["DOCUMENT", "PLOTS_FOLDER", "RESULTS", "document", "draw_plots", "read", "save"]
 
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
 DOCUMENT = ROOT / "docs" / "benchmarks.md"
+PLOTS_FOLDER = DOCUMENT.with_suffix("")
 
 INTRODUCTION = """\
 # Benchmarks
@@ -23,7 +26,7 @@ What video_oauth_auth costs and does under load, beside the other libraries for 
 $ make bench
 ```
 
-which installs the other libraries into a virtual environment of its own, prints the tables, and writes this page from what it measured. Nothing here is asserted by a test: times belong to the machine. Ratios come first: they travel better from machine to machine than times. "Middle half" is the range in which half of the rounds lay, around the median; `-` means that a library does not do this.
+which installs the other libraries into a virtual environment of its own (and wrk, on Debian, if nobody has), prints the tables, and writes this page and its plots from what it measured. Nothing here is asserted by a test: times belong to the machine. Ratios come first: they travel better from machine to machine than times. "Middle half" is the range in which half of the rounds lay, around the median; `-` means that a library does not do this. In the plots video_oauth_auth is blue.
 """  # noqa: E501 - a paragraph of the document is one line
 
 PEERS = """\
@@ -38,11 +41,17 @@ def document(report: Report) -> str:
 
 def _parts(report: Report) -> Iterator[str]:
     yield INTRODUCTION
-    yield f"Measured on {report.measured_on}.\n"
+    tables = {name: report.tables[name] for name in FIGURES if name in report.tables}
+    plots = plots_of(tables)
+    yield f"Measured on {' and '.join(sorted({table.measured_on for table in tables.values()}))}.\n"
+    if missing := [name for name in FIGURES if name not in tables]:
+        yield f"Not measured: {', '.join(missing)}.\n"
     yield "## Goals\n"
-    yield _goals(report.tables)
-    for table in report.tables:
+    yield _goals(tables.values())
+    for name, table in tables.items():
         yield f"## {table.title}\n"
+        if name in plots:
+            yield f"![{plots[name].alt}]({PLOTS_FOLDER.name}/{name}.svg)\n"
         yield _measured(table)
         yield f"{table.method}\n"
     yield "## What takes part\n"
@@ -51,7 +60,7 @@ def _parts(report: Report) -> Iterator[str]:
     yield _pairs("machine", "", report.machine)
 
 
-def _goals(tables: Sequence[Table]) -> str:
+def _goals(tables: Iterable[Table]) -> str:
     goals = [goal for table in tables for goal in table.goals]
     lines = [
         (
@@ -87,5 +96,19 @@ def read(path: Path) -> Report:
     return Report.from_dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-if __name__ == "__main__":
-    DOCUMENT.write_text(document(read(RESULTS)), encoding="utf-8")
+def save(report: Report, path: Path) -> None:
+    """Keep the values of a run."""
+    path.write_text(json.dumps(report.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def draw_plots(report: Report, folder: Path) -> None:
+    """Draw the plots that the page shows, and remove those that it does not."""
+    from .drawing import draw  # matplotlib is needed for nothing else
+
+    plots = plots_of(report.tables)
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.svg"):
+        if old.stem not in plots:
+            old.unlink()
+    for name, plot in plots.items():
+        draw(plot, folder / f"{name}.svg")

@@ -27,6 +27,12 @@ class Scale:
         fresh_processes: whether measurements have processes of their own.
         load: requests per throughput run; a run has 16 threads.
         load_rounds: interleaved throughput runs.
+        duration: seconds of one load on the proxy.
+        brief: seconds that a token lives while the proxy is under load.
+        body: MiB that are sent through the proxy at once.
+        sharing: seconds for which processes share a file of tokens.
+        shared_lifetime: seconds that a token lives meanwhile.
+        renewals: renewals with each store.
     """
 
     rounds: int
@@ -45,6 +51,12 @@ class Scale:
     fresh_processes: bool
     load: int
     load_rounds: int
+    duration: int
+    brief: float
+    body: int
+    sharing: float
+    shared_lifetime: float
+    renewals: int
 
 
 FULL = Scale(
@@ -64,6 +76,12 @@ FULL = Scale(
     fresh_processes=True,
     load=640,
     load_rounds=15,
+    duration=10,
+    brief=2,
+    body=64,
+    sharing=60,
+    shared_lifetime=20,
+    renewals=300,
 )
 QUICK = Scale(
     rounds=2,
@@ -82,4 +100,10 @@ QUICK = Scale(
     fresh_processes=False,
     load=32,
     load_rounds=2,
+    duration=1,
+    brief=0.3,
+    body=2,
+    sharing=1,
+    shared_lifetime=20,
+    renewals=3,
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-__all__ = ["ROOT", "Counts", "Site", "running_site"]
+__all__ = ["ROOT", "Counts", "Site", "running", "running_site"]
 
 ROOT = Path(__file__).parent.parent
 
@@ -82,12 +82,19 @@ class Site:
 @contextmanager
 def running_site() -> Iterator[Site]:
     """Run the server in another process: its work must not compete for the interpreter lock that is measured."""
-    command = [sys.executable, "-m", "benchmarks.server"]
+    with running("benchmarks.server") as port:
+        yield Site(port=port)
+
+
+@contextmanager
+def running(module: str) -> Iterator[int]:
+    """Run a module that prints its port and ends when its standard input is closed."""
+    command = [sys.executable, "-m", module]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        yield Site(port=int(process.stdout.readline()))
+        yield int(process.stdout.readline())
     finally:
         process.stdin.close()
         try:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-__all__ = ["Column", "Goal", "Report", "Row", "Table", "Unit", "Value", "written"]
+__all__ = ["WITHOUT_UNIT", "Column", "Goal", "Report", "Row", "Series", "Table", "Unit", "Value", "written"]
 
-Unit = Literal["ratio", "count", "ms", "µs", "s", "KiB", "per second"]
+Unit = Literal["ratio", "count", "ms", "µs", "s", "KiB", "MiB", "per second", "MiB per second"]
 Value = float | tuple[float, float] | None  # a pair is a spread: the middle half of what was measured; None: cannot do
 
 
@@ -42,45 +42,69 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """What a row did over time: the largest value of each step, which is so many seconds long."""
+
+    row: str
+    step: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One figure: what it shows, how it was measured, and the goals that belong to it."""
+    """One figure: what it shows, how it was measured, the goals that belong to it, and what only its plot shows."""
 
     title: str
     method: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     goals: tuple[Goal, ...] = ()
+    series: tuple[Series, ...] = ()
+    measured_on: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything of one run."""
+    """Everything that was measured: tables by the name of the figure."""
 
-    measured_on: str
     machine: Mapping[str, str]
     versions: Mapping[str, str]
-    tables: tuple[Table, ...] = field(default_factory=tuple)
+    tables: Mapping[str, Table] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_dict(cls, members: Mapping[str, Any]) -> Report:
-        return cls(**{**members, "tables": tuple(map(_table, members["tables"]))})
+        return cls(**{**members, "tables": {name: _table(one) for name, one in members["tables"].items()}})
 
 
 def _table(members: Mapping[str, Any]) -> Table:
     rows = tuple(Row(name=row["name"], values=tuple(map(_value, row["values"]))) for row in members["rows"])
     columns = tuple(Column(**column) for column in members["columns"])
     goals = tuple(Goal(**goal) for goal in members["goals"])
-    return Table(**{**members, "columns": columns, "rows": rows, "goals": goals})
+    series = tuple(Series(**{**one, "values": tuple(one["values"])}) for one in members["series"])
+    return Table(**{**members, "columns": columns, "rows": rows, "goals": goals, "series": series})
 
 
 def _value(value: Any) -> Value:
     return (value[0], value[1]) if isinstance(value, list) else value
 
 
-_DIGITS: Mapping[Unit, int] = {"ratio": 2, "count": 0, "ms": 1, "µs": 2, "s": 1, "KiB": 1, "per second": 0}
+_DIGITS: Mapping[Unit, int] = {
+    "ratio": 2,
+    "count": 0,
+    "ms": 1,
+    "µs": 2,
+    "s": 1,
+    "KiB": 1,
+    "MiB": 1,
+    "per second": 0,
+    "MiB per second": 0,
+}
+
+
+WITHOUT_UNIT = ("count", "per second", "MiB per second")  # the name of the column says it
 
 
 def written(value: Value, unit: Unit) -> str:
@@ -91,7 +115,9 @@ def written(value: Value, unit: Unit) -> str:
         return f"{_number(value[0], unit)} to {_number(value[1], unit)}"
     if unit == "ratio":
         return f"{_number(value, unit)} x"
-    return _number(value, unit) if unit in ("count", "per second") else f"{_number(value, unit)} {unit}"
+    return (
+        _number(value, unit) if unit in ("count", "per second", "MiB per second") else f"{_number(value, unit)} {unit}"
+    )
 
 
 def _number(value: float, unit: Unit) -> str:

@@ -17,6 +17,8 @@ from . import (
     memory,
     mock_transport,
     organisations,
+    proxy,
+    proxy_bodies,
     steady,
     throughput,
 )
@@ -37,4 +39,6 @@ FIGURES: Mapping[str, Measure] = {
     "memory": memory.measure,
     "organisations": organisations.measure,
     "throughput": throughput.measure,
+    "proxy": proxy.measure,
+    "proxy-bodies": proxy_bodies.measure,
 }

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import groupby
 
 from ..contenders import OURS, AsyncFetch, Contender, Fetch, GrantType, Terms
 from ..fresh import run_fresh
 from ..scale import Scale
 from ..site import Site
-from ..tables import Column, Goal, Row, Table
+from ..tables import Column, Goal, Row, Series, Table
 
 __all__ = ["measure"]
 
 CALLERS = 4
 PERIOD = 0.04  # seconds between two requests of a caller
 WAITED = 0.02  # seconds of added latency that count as having waited
+STEP = 0.1  # seconds, of which the plot shows the slowest request
 METHOD = (
     "Four callers (threads, or tasks of one event loop) make 25 requests per second each over real sockets, while "
     "tokens live {lifetime} s and the token endpoint takes {slow:.0f} ms, for {expiries} lifetimes. Added latency is "
@@ -40,24 +41,33 @@ COLUMNS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request: seconds from the begin of the run until it was sent, and until it was answered, with 200 or not."""
+
+    sent: float
+    latency: float
+    good: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Course:
-    """How one run went: latencies in seconds, failed requests, token calls."""
+    """How one run went: its requests, and the token calls."""
 
-    latencies: tuple[float, ...]
-    failures: int
+    requests: tuple[Request, ...]
     token_calls: int
 
 
 def measure(site: Site, contenders: Sequence[Contender], scale: Scale) -> Table:
     """Run them one after the other."""
-    rows = []
+    courses: dict[str, Course] = {}
     for contender in contenders:
         if not contender.has_leeway:
             continue
-        rows.append(_row(contender.name, run_fresh(scale, run_threads, site, contender, scale)))
+        courses[contender.name] = run_fresh(scale, run_threads, site, contender, scale)
         if contender.open_async is not None:
-            rows.append(_row(f"{contender.name}, asyncio", run_fresh(scale, run_tasks, site, contender, scale)))
+            courses[f"{contender.name}, asyncio"] = run_fresh(scale, run_tasks, site, contender, scale)
+    rows = [_row(name, course) for name, course in courses.items()]
     ours = [row.values for row in rows if row.name.startswith(OURS)]
     slowest, failed = (max(_number(values[column]) for values in ours) for column in (0, 2))
     what = "steady requests through expiries, slow token endpoint: "
@@ -67,7 +77,12 @@ def measure(site: Site, contenders: Sequence[Contender], scale: Scale) -> Table:
     )
     method = METHOD.format(lifetime=scale.lifetime, slow=scale.slow * 1000, expiries=scale.expiries)
     return Table(
-        title="Steady requests through expiries", method=method, columns=COLUMNS, rows=tuple(rows), goals=goals
+        title="Steady requests through expiries",
+        method=method,
+        columns=COLUMNS,
+        rows=tuple(rows),
+        goals=goals,
+        series=tuple(_series(name, course) for name, course in courses.items()),
     )
 
 
@@ -77,17 +92,28 @@ def _number(value: object) -> float:
 
 
 def _row(name: str, course: Course) -> Row:
-    usual = statistics.quantiles(course.latencies, n=10)[0]
-    added = [latency - usual for latency in course.latencies]
+    latencies = [one.latency for one in course.requests]
+    usual = statistics.quantiles(latencies, n=10)[0]
+    added = [latency - usual for latency in latencies]
     values = (
         max(added) * 1000,
         sum(one > WAITED for one in added),
-        course.failures,
+        sum(not one.good for one in course.requests),
         len(added),
         course.token_calls,
-        statistics.median(course.latencies) * 1000,
+        statistics.median(latencies) * 1000,
     )
     return Row(name=name, values=values)
+
+
+def _series(name: str, course: Course) -> Series:
+    """Give the milliseconds of the slowest request that was sent in each step."""
+    ordered = sorted(course.requests, key=lambda one: one.sent)
+    slowest = {
+        step: max(one.latency for one in group) for step, group in groupby(ordered, lambda one: int(one.sent / STEP))
+    }
+    values = tuple(round(slowest.get(step, 0.0) * 1000, 1) for step in range(max(slowest) + 1))
+    return Series(row=name, step=STEP, values=values)
 
 
 def _terms(site: Site, contender: Contender, scale: Scale) -> Terms:
@@ -109,22 +135,18 @@ def _begin(site: Site, scale: Scale, terms: Terms) -> float:
 def run_threads(site: Site, contender: Contender, scale: Scale) -> Course:
     """Run the callers as threads; in a process of its own."""
     terms = _terms(site, contender, scale)
-    latencies: list[float] = []
-    failed = threading.Semaphore(0)
+    requests: list[Request] = []
     with contender.open(site, terms) as fetch, ThreadPoolExecutor(CALLERS) as pool:
         list(pool.map(lambda _: fetch(), range(CALLERS)))  # connections and the first token
         begin = _begin(site, scale, terms)
-        for caller in range(CALLERS):
-            pool.submit(_call_steadily, fetch, begin, caller, scale, latencies, failed)
-    failures = 0
-    while failed.acquire(blocking=False):
-        failures += 1
-    return Course(latencies=tuple(latencies), failures=failures, token_calls=site.counts().token_calls)
+        calls = [pool.submit(_call_steadily, fetch, begin, caller, scale) for caller in range(CALLERS)]
+        for call in calls:
+            requests += call.result()
+    return Course(requests=tuple(requests), token_calls=site.counts().token_calls)
 
 
-def _call_steadily(
-    fetch: Fetch, begin: float, caller: int, scale: Scale, latencies: list[float], failed: threading.Semaphore
-) -> None:
+def _call_steadily(fetch: Fetch, begin: float, caller: int, scale: Scale) -> list[Request]:
+    course: list[Request] = []
     due = begin + PERIOD * caller / CALLERS
     while due < begin + scale.lifetime * scale.expiries:
         time.sleep(max(due - time.perf_counter(), 0.0))
@@ -133,10 +155,9 @@ def _call_steadily(
             good = fetch() == 200
         except Exception:  # noqa: BLE001 - counted, whatever it is
             good = False
-        latencies.append(time.perf_counter() - sent)
-        if not good:
-            failed.release()
+        course.append(Request(sent - begin, time.perf_counter() - sent, good))
         due += PERIOD
+    return course
 
 
 def run_tasks(site: Site, contender: Contender, scale: Scale) -> Course:
@@ -151,13 +172,12 @@ async def _run_tasks(site: Site, contender: Contender, scale: Scale) -> Course:
         await asyncio.gather(*[fetch() for _ in range(CALLERS)])
         begin = _begin(site, scale, terms)
         courses = await asyncio.gather(*[_await_steadily(fetch, begin, caller, scale) for caller in range(CALLERS)])
-    latencies = [latency for course in courses for latency, _ in course]
-    failures = sum(not good for course in courses for _, good in course)
-    return Course(latencies=tuple(latencies), failures=failures, token_calls=site.counts().token_calls)
+    requests = tuple(request for course in courses for request in course)
+    return Course(requests=requests, token_calls=site.counts().token_calls)
 
 
-async def _await_steadily(fetch: AsyncFetch, begin: float, caller: int, scale: Scale) -> list[tuple[float, bool]]:
-    course: list[tuple[float, bool]] = []
+async def _await_steadily(fetch: AsyncFetch, begin: float, caller: int, scale: Scale) -> list[Request]:
+    course: list[Request] = []
     due = begin + PERIOD * caller / CALLERS
     while due < begin + scale.lifetime * scale.expiries:
         await asyncio.sleep(max(due - time.perf_counter(), 0.0))
@@ -166,6 +186,6 @@ async def _await_steadily(fetch: AsyncFetch, begin: float, caller: int, scale: S
             good = await fetch() == 200
         except Exception:  # noqa: BLE001 - counted, whatever it is
             good = False
-        course.append((time.perf_counter() - sent, good))
+        course.append(Request(sent - begin, time.perf_counter() - sent, good))
         due += PERIOD
     return course
