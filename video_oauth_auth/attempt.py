@@ -60,17 +60,17 @@ class Attempt:
         reason: str,
         publish: Callable[[Attempt, Held], None],
     ) -> None:
-        self.budget = budget
-        self.via = via
-        self.held = held
-        self.rejected = rejected
-        self.reason = reason
+        self.budget: Budget = budget
+        self.via: Via = via
+        self.held: Held | None = held
+        self.rejected: Token | None = rejected
+        self.reason: str = reason
         self._publish = publish
-        self.caused_by_401 = False
-        self.waiters = 0
-        self.grant_type = ""
-        self.saved = True
-        self.adopted = False
+        self.caused_by_401: bool = False
+        self.waiters: int = 0
+        self.grant_type: str = ""
+        self.saved: bool = True
+        self.adopted: bool = False
         self.outcome: Shared[Outcome] = Shared()
 
     def publish(self, held: Held) -> None:

@@ -50,7 +50,7 @@ class OAuth2Auth(SigningIn, RequestFlow):
             insecure_origins=insecure_origins,
             scheme=scheme,
         )
-        self.source = source
+        self.source: TokenProvider = source
 
     @classmethod
     def client_credentials(

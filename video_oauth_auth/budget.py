@@ -30,10 +30,10 @@ class Budget:
     FIRST_PHASE = "waiting for a worker"
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.ends_at = now() + seconds
-        self.phase = self.FIRST_PHASE
-        self.sent = False
+        self.seconds: float = seconds
+        self.ends_at: float = now() + seconds
+        self.phase: str = self.FIRST_PHASE
+        self.sent: bool = False
 
     def remaining(self) -> float:
         return self.ends_at - now()

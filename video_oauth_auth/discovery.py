@@ -77,7 +77,8 @@ class Directory:
     __slots__ = ("_at", "_given", "_kept", "insecure_origins", "name")
 
     def __init__(self, server: AuthorizationServer | WebFinger | str, insecure_origins: frozenset[Origin]) -> None:
-        self.insecure_origins = insecure_origins
+        self.insecure_origins: frozenset[Origin] = insecure_origins
+        self.name: str
         self._given: AuthorizationServer | None = None
         self._at: str | WebFinger = ""
         if isinstance(server, AuthorizationServer):

@@ -39,10 +39,10 @@ class Errand:
     __slots__ = ("budget", "grant_type", "via", "waiters")
 
     def __init__(self, seconds: float, via: Via) -> None:
-        self.budget = Budget(seconds)
-        self.via = via
-        self.waiters = 1
-        self.grant_type = ""
+        self.budget: Budget = Budget(seconds)
+        self.via: Via = via
+        self.waiters: int = 1
+        self.grant_type: str = ""
 
 
 class _Result(Generic[T]):

@@ -30,7 +30,7 @@ class Provided:
 
     def __init__(self, provider: TokenProvider) -> None:
         self._provider = provider
-        self.reporter = Reporter(StoreKey(id="", issuer="", client_id=""), None)
+        self.reporter: Reporter = Reporter(StoreKey(id="", issuer="", client_id=""), None)
         self._rejected: Token | None = None
 
     def fresh(self) -> None:

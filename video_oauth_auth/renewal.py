@@ -57,13 +57,13 @@ class Renewer:
     def __init__(
         self, settings: SourceSettings, key: StoreKey, *, seed: Token | None, before_refresh: Callable[[], None]
     ) -> None:
-        self.calls = TokenCalls(settings.directory, settings.client)
+        self.calls: TokenCalls = TokenCalls(settings.directory, settings.client)
         self._settings = settings
         self._key = key
         self._seed = seed
         self._before_refresh = before_refresh
         self._dead: str | None = None  # the refresh token that the server called invalid_grant
-        self.keeper = Keeper(settings.store, key)
+        self.keeper: Keeper = Keeper(settings.store, key)
 
     # --- the way of a renewal -----------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from .renewal import Renewer
 from .reporting import Reporter, Status
 from .server import AuthorizationServer
 from .settings import SourceSettings
-from .stores import MemoryStore, TokenStore
+from .stores import MemoryStore, StoreKey, TokenStore
 from .token import GivenToken, Token, given_token
 from .transport import Via, runs_on_caller
 from .waiting import done_within
@@ -130,9 +130,9 @@ class TokenSource:
                 entry.save(seed)
 
     def _begin(self, settings: SourceSettings, user: str, *, seed: Token | None, held: Held | None) -> None:
-        self.settings = settings
-        self.key = settings.key(user)
-        self.reporter = Reporter(self.key, settings.on_event)
+        self.settings: SourceSettings = settings
+        self.key: StoreKey = settings.key(user)
+        self.reporter: Reporter = Reporter(self.key, settings.on_event)
         self._renewer = Renewer(settings, self.key, seed=seed, before_refresh=self._warn_of_twins)
         self._via = settings.via
         self._held = held

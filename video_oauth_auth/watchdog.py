@@ -31,9 +31,9 @@ class Connections:
     __slots__ = ("_closed", "_sockets", "blind", "budget", "ended")
 
     def __init__(self, budget: Budget) -> None:
-        self.budget = budget
-        self.ended = False
-        self.blind = False
+        self.budget: Budget = budget
+        self.ended: bool = False
+        self.blind: bool = False
         self._closed = False
         self._sockets: list[socket.socket] = []
 

@@ -99,7 +99,8 @@ class Pace:
     """
 
     def __init__(self, interval: float) -> None:
-        self._interval = self.pause = interval
+        self.pause: float = interval
+        self._interval = interval
 
     def after(self, error: OAuthError, user: str) -> None:
         """Go on after an answer that was no token.

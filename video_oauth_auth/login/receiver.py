@@ -75,7 +75,7 @@ class LoopbackReceiver:
         for listener in self._listeners:
             self._selector.register(listener, selectors.EVENT_READ, listener)
         port: int = self._listeners[0].getsockname()[1]
-        self.redirect_uri = redirect_uri if asked_port else f"http://{host}:{port}{path}"
+        self.redirect_uri: str = redirect_uri if asked_port else f"http://{host}:{port}{path}"
         self._path = path or "/"
         self._hosts = {f"{host}:{port}", *([host] if port == 80 else [])}
         self._connections: dict[socket.socket, _Connection] = {}  # the oldest first

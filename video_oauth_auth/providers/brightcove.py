@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Self, Unpack
+from typing import Any, ClassVar, Self, Unpack
 
 from ..client import OAuthClient
 from ..errors import ConfigurationError
@@ -40,7 +40,7 @@ class BrightcoveAuth(PlatformAuth):
         token_endpoint="https://oauth.brightcove.com/v4/access_token",  # noqa: S106 - an URL
         token_endpoint_auth_methods_supported=("client_secret_basic",),
     )
-    ORIGINS = (
+    ORIGINS: ClassVar[tuple[str, ...]] = (
         "https://cms.api.brightcove.com",
         "https://ingest.api.brightcove.com",
         "https://ingestion.api.brightcove.com",  # ingest profiles

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, Self, Unpack
+from typing import Any, ClassVar, Literal, Self, Unpack
 
 from ..client import OAuthClient
 from ..errors import ConfigurationError
@@ -46,8 +46,8 @@ class IBMVideoStreamingAuth(PlatformAuth):
         revocation_endpoint="https://video.ibm.com/oauth2/token/revoke",
         token_endpoint_auth_methods_supported=("client_secret_post", "raw_secret_basic"),
     )
-    ORIGINS = ("https://api.video.ibm.com", "https://api.ustream.tv")
-    ANALYTICS_ORIGINS = ("https://analytics-api.video.ibm.com",)
+    ORIGINS: ClassVar[tuple[str, ...]] = ("https://api.video.ibm.com", "https://api.ustream.tv")
+    ANALYTICS_ORIGINS: ClassVar[tuple[str, ...]] = ("https://analytics-api.video.ibm.com",)
     hint = "The token may lack a scope, or belong to another user than the channel."
 
     def __init__(

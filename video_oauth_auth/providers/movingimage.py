@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Self, Unpack
+from typing import Any, ClassVar, Self, Unpack
 
 from ..client import OAuthClient
 from ..discovery import WebFinger
@@ -47,7 +47,7 @@ class MovingimageAuth(PlatformAuth):
     """
 
     API_URL = "https://api.video-cdn.net/v1/"
-    ORIGINS = ("https://api.video-cdn.net",)
+    ORIGINS: ClassVar[tuple[str, ...]] = ("https://api.video-cdn.net",)
     hint = "movingimage says 401 for wrong credentials too: check that the user may use this VideoManager."
 
     def __init__(

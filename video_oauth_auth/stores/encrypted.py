@@ -53,7 +53,7 @@ class EncryptedStore:
             )
         get_ready()
         self._keys: _Keys = KeyringKeys() if key is None else _GivenKeys(key)
-        self.inner = inner
+        self.inner: TokenStore = inner
 
     @staticmethod
     def new_key() -> str:

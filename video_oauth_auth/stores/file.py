@@ -91,7 +91,7 @@ class FileStore(_InDirectory):
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         import_filelock()
-        self.path = _default_path() if path is None else _checked_path(path)
+        self.path: Path = _default_path() if path is None else _checked_path(path)
 
     def __repr__(self) -> str:
         return f"FileStore({str(self.path)!r})"

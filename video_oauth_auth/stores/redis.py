@@ -104,7 +104,7 @@ class RedisStore:
         self._place = self._connection.place
         if isinstance(lease, bool) or not isinstance(lease, int | float) or not 1 <= lease < math.inf:
             raise ConfigurationError(f"lease= is a number of seconds, at least 1; not {lease!r}")
-        self.lease = float(lease)
+        self.lease: float = float(lease)
 
     def __repr__(self) -> str:
         return f"RedisStore({self._place!r})"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from .api import Api
 from .dialect import Dialect
 from .exchange import Exchange
+from .faults import FaultPlan
 from .listener import Listener, Port
 from .metadata import metadata
 from .minting import ID_TOKEN_LIFETIME, Mint
@@ -73,12 +74,16 @@ class LoopbackServer(Settings):
             notify=self._recording.notify,
             stopping=self._stopping,
         )
-        self.api = self._wiring.apis["api"]
+        self.api: Api = self._wiring.apis["api"]
         plans = self._wiring.plans
-        self.authorization_faults, self.device_faults = plans["authorization"], plans["device"]
-        self.token_faults, self.revocation_faults = plans["token"], plans["revocation"]
-        self.metadata_faults, self.api_faults = plans["metadata"], plans["api"]
-        self.storage_faults, self.foreign_faults = plans["storage"], plans["foreign"]
+        self.authorization_faults: FaultPlan = plans["authorization"]
+        self.device_faults: FaultPlan = plans["device"]
+        self.token_faults: FaultPlan = plans["token"]
+        self.revocation_faults: FaultPlan = plans["revocation"]
+        self.metadata_faults: FaultPlan = plans["metadata"]
+        self.api_faults: FaultPlan = plans["api"]
+        self.storage_faults: FaultPlan = plans["storage"]
+        self.foreign_faults: FaultPlan = plans["foreign"]
 
     def __repr__(self) -> str:
         where = self.url if self._listener else "not started"
