@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 import tomllib
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from .test_documents import blocks
+from .test_documents import DOCUMENTS, blocks
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -117,6 +118,19 @@ def test_a_reference_page_describes_each_public_name_once() -> None:
     }
     assert {name for name, value in public.items() if described[id(value)] != 1} == set()
     assert set(described.values()) == {1}
+
+
+def test_a_reference_page_describes_what_code_in_the_documents_imports() -> None:
+    described = {id(found(name)) for page in PAGES for name in DIRECTIVE.findall(text(page))}
+    trees = [ast.parse(code) for document in DOCUMENTS for code in blocks(document, "python")]
+    imported = {
+        f"{node.module}.{alias.name}"
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("video_oauth_auth")
+        for alias in node.names
+    }
+    assert {name for name in imported if id(found(name)) not in described} == set()
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("reference/")])
