@@ -177,6 +177,22 @@ def test_a_figure_that_fails_takes_nothing_from_the_others(tmp_path: Path) -> No
     assert "Not measured: auth-work, " in page.read_text(encoding="utf-8")
 
 
+def test_a_measurement_that_does_not_end_is_ended() -> None:
+    program = (
+        "import multiprocessing, time\n"
+        "from benchmarks import fresh\n"
+        "from benchmarks.scale import FULL\n"
+        "fresh.PATIENCE = 0.5\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n"
+        "        fresh.run_fresh(FULL, time.sleep, 100)\n"
+        "    except RuntimeError as error:\n"
+        "        print(error, multiprocessing.active_children())\n"
+    )
+    ended = run(program=program)
+    assert ended.stdout == "sleep did not end within 0.5 s []\n", ended.stderr
+
+
 def test_a_figure_is_measured_again_among_those_of_the_same_machine_and_versions_only(tmp_path: Path) -> None:
     results, page = tmp_path / "results.json", tmp_path / "benchmarks.md"
     saved = Report(machine=machine(), versions=versions(), tables={"import-time": read(RESULTS).tables["import-time"]})
