@@ -67,8 +67,7 @@ class Stage:
         """Run a program of a page; give what it printed, and its names."""
         names: dict[str, Any] = {"__name__": "__main__"}
         self._capsys.readouterr()
-        for port in ("5000", "8400"):
-            code = code.replace(port, str(self.port))
+        code = re.sub("5000|8400", str(self.port), code)  # which may be taken on this machine
         exec(compile(code, "<page>", "exec"), names)
         return self._capsys.readouterr().out, names
 

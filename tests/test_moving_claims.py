@@ -279,13 +279,15 @@ def test_authlib_sends_the_scope_with_each_refresh(ground: Ground) -> None:
 def test_requests_oauthlib_does_not_renew_by_client_credentials(ground: Ground) -> None:
     ground.server.refresh_tokens = False
     client_id, client_secret = ground.client
+    kept: list[Any] = []
     session = requests_oauthlib.OAuth2Session(
         client=BackendApplicationClient(client_id),
         auto_refresh_url=TOKEN_URL,
         auto_refresh_kwargs={"client_id": client_id, "client_secret": client_secret},
-        token_updater=lambda token: None,
+        token_updater=kept.append,
     )
     session.fetch_token(TOKEN_URL, client_secret=client_secret)
+    assert kept == []
     session.token = {**session.token, "expires_at": 1}
     with pytest.raises(oauthlib.oauth2.OAuth2Error, match="Missing 'refresh_token'"):
         session.get(ME)
