@@ -18,7 +18,7 @@ __all__ = ["draw"]
 
 TEXT = "#7a7e85"
 FAINT = "#7a7e8555"
-COLOURS = {"ours": "#2f7de1", "other": "#8b9097", "limit": "#8b909780"}
+COLOURS = {"ours": "#10899a", "other": "#8b9097", "limit": "#8b909780"}
 DOTS_PER_INCH = 96  # so that the lengths below are those of a page
 WIDTH = 540
 EDGE = 8

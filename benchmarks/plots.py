@@ -136,7 +136,7 @@ def _loop_stall(table: Table) -> Plot:
 def _memory(table: Table) -> Plot:
     bars = _bars(table.rows, 0, "KiB")
     threads = max(_number(row, 2) for row in table.rows if row.name.startswith(OURS))
-    title = f"Memory of an auth object; {table.title.partition(' ')[0]} need {written(threads, 'count')} threads"
+    title = f"Memory per auth object; {table.title.partition(' ')[0]} of ours: {written(threads, 'count')} threads"
     return _plot(title, "KiB", bars)
 
 
