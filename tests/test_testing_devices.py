@@ -75,7 +75,7 @@ def test_whoever_polls_too_fast_is_told_to_slow_down_and_by_how_much(server):
     device = codes(server)
     assert refusal(poll(server, device)) == "authorization_pending"
     assert refusal(poll(server, device)) == "slow_down"  # from now on 10 s
-    server.advance(9)
+    server.advance(6)
     assert refusal(poll(server, device)) == "slow_down"  # from now on 15 s
     server.advance(15)
     assert refusal(poll(server, device)) == "authorization_pending"
