@@ -20,7 +20,7 @@ CLASSES = {
     "cidaas": "CidaasAuth",
     GENERIC: "",
 }
-REQUIRED = {
+REQUIRED: dict[str, tuple[str, ...]] = {
     "brightcove": ("client_id", "client_secret"),
     "movingimage": (),
     "ibm_video_streaming": ("client_id",),

@@ -50,7 +50,7 @@ class Connection:
         self._client: Any = _client(url_or_client, library)
         # ValueError: a client that was told to decode answers got one that is no text.
         self._failures = (library.RedisError, OSError, ValueError)
-        self.place = _place(self._client, library)
+        self.place: str = _place(self._client, library)
         _connections.add(self)
 
     def run(self, what: str, *command: str | int | bytes) -> Any:

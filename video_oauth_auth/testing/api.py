@@ -8,6 +8,7 @@ from .answers import Answer, json_answer, redirect
 from .challenges import as_answer
 from .issued import AccessToken, Family
 from .recording import RecordedRequest, TokenState
+from .settings import Settings
 from .site import Site
 from .storage import Storage
 from .tokens import Ledger
@@ -25,7 +26,7 @@ class Api:
 
     def __init__(self, site: Site, ledger: Ledger, storage: Storage) -> None:
         self.site = site
-        self.settings = site.settings
+        self.settings: Settings = site.settings
         self.ledger = ledger
         self.storage = storage
 

@@ -54,7 +54,7 @@ class BrightcoveApi(Api):
             ("POST", rf"{VIDEO}/ingest-requests", self._ingest),
         ]
         self._routes = Routes(routes, error=_no_route)
-        self.credentials = CredentialsApi(ledger)
+        self.credentials: CredentialsApi = CredentialsApi(ledger)
 
     def answer(self, request: RecordedRequest) -> Answer:
         """Client credentials for whoever has the BC_TOKEN, everything else for a live token."""

@@ -106,7 +106,7 @@ class Rule:
         self.faults = faults
         self.times = times
         self.met = 0
-        self.gate = threading.Event()
+        self.gate: threading.Event = threading.Event()
         self._path = path
         self._when = when
 

@@ -9,6 +9,7 @@ from authlib.oauth2.rfc6749 import (
     ClientCredentialsGrant,
     InvalidGrantError,
     InvalidRequestError,
+    OAuth2Error,
     OAuth2Request,
     RefreshTokenGrant,
     ResourceOwnerPasswordCredentialsGrant,
@@ -93,7 +94,7 @@ class ByDeviceCode(DeviceCodeGrant):  # type: ignore[misc]  # Authlib has no typ
         return 200, answer, self.TOKEN_RESPONSE_HEADER
 
 
-DEVICE_ERRORS = {
+DEVICE_ERRORS: dict[str, type[OAuth2Error]] = {
     "unknown": InvalidGrantError,
     "expired": ExpiredTokenError,
     "slow_down": SlowDownError,

@@ -125,7 +125,7 @@ class Listener:
     """Accepts connections for several ports on one thread, and ends them all promptly."""
 
     def __init__(self, ports: Iterable[Port]) -> None:
-        self.ports = tuple(ports)
+        self.ports: tuple[Port, ...] = tuple(ports)
         self._wake, self._waker = socket.socketpair()
         self._thread = threading.Thread(target=self._accept, name="oauth-server-accept", daemon=True)
         self._thread.start()

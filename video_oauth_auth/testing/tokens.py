@@ -6,6 +6,7 @@ Expiry is measured on a clock that wall-clock jumps do not move; `advance` moves
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from .dialect import Refusal
 from .issued import AccessToken, Family, RefreshToken, TokenAnswer
@@ -25,8 +26,8 @@ class Ledger:
     def __init__(self, mint: Mint) -> None:
         # Guards everything below. Held by the token endpoint over a whole grant, so that looking at a refresh
         # token and spending it are one step.
-        self.lock = threading.RLock()
-        self.reuse_detected = 0
+        self.lock: AbstractContextManager[bool] = threading.RLock()
+        self.reuse_detected: int = 0
         self.mint = mint
         self._settings = mint.site.settings
         self._access: dict[str, AccessToken] = {}
