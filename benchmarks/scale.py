@@ -33,6 +33,7 @@ class Scale:
         sharing: seconds for which processes share a file of tokens.
         shared_lifetime: seconds that a token lives meanwhile.
         renewals: renewals with each store.
+        redis: whether a Redis is started, for its store.
     """
 
     rounds: int
@@ -57,6 +58,7 @@ class Scale:
     sharing: float
     shared_lifetime: float
     renewals: int
+    redis: bool
 
 
 FULL = Scale(
@@ -82,6 +84,7 @@ FULL = Scale(
     sharing=60,
     shared_lifetime=20,
     renewals=300,
+    redis=True,
 )
 QUICK = Scale(
     rounds=2,
@@ -106,4 +109,5 @@ QUICK = Scale(
     sharing=1,
     shared_lifetime=20,
     renewals=3,
+    redis=False,
 )

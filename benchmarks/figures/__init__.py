@@ -17,9 +17,11 @@ from . import (
     memory,
     mock_transport,
     organisations,
+    processes,
     proxy,
     proxy_bodies,
     steady,
+    stores,
     throughput,
 )
 
@@ -39,6 +41,8 @@ FIGURES: Mapping[str, Measure] = {
     "memory": memory.measure,
     "organisations": organisations.measure,
     "throughput": throughput.measure,
+    "processes": processes.measure,
+    "stores": stores.measure,
     "proxy": proxy.measure,
     "proxy-bodies": proxy_bodies.measure,
 }
