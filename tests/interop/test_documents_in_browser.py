@@ -18,6 +18,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 SITE = Path(__file__).parent.parent.parent / "site"
 PAGES = sorted(str(path.parent.relative_to(SITE)) for path in SITE.glob("**/index.html"))
 WAIT_TIMEOUT = 30.0
+EMPTY_IMAGES = "return [...document.images].filter(image => !image.naturalWidth).map(image => image.src)"
 
 SIZES = pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)], ids=["screen", "phone"])
 SCHEMES = pytest.mark.parametrize(("scheme", "shown"), [("light", "default"), ("dark", "slate")])
@@ -57,7 +58,7 @@ def test_no_page_scrolls_sideways_or_complains_or_asks_another_host(
     width: int, height: int, browser: Chrome, site: str
 ) -> None:
     make_screen(browser, width, height)
-    wide, foreign = {}, {}
+    wide, foreign, missing = {}, {}, {}
     for page in PAGES:
         browser.get(f"{site}{page}/")
         page_width = browser.execute_script("return document.documentElement.scrollWidth")
@@ -66,7 +67,9 @@ def test_no_page_scrolls_sideways_or_complains_or_asks_another_host(
         asked = browser.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
         if others := [url for url in asked if not url.startswith((site, "data:"))]:
             foreign[page] = others
-    assert (wide, foreign, browser.get_log("browser")) == ({}, {}, [])
+        if images := browser.execute_script(EMPTY_IMAGES):
+            missing[page] = images
+    assert (wide, foreign, missing, browser.get_log("browser")) == ({}, {}, {}, [])
 
 
 def test_nothing_in_a_page_or_a_style_sheet_names_something_to_load_from_another_host() -> None:
