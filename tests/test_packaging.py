@@ -190,7 +190,7 @@ print(json.dumps({
 def test_no_extra_is_installed_there(ask):
     program = """
 import importlib.util, json
-names = ["httpx2", "filelock", "platformdirs", "redis", "keyring", "pytest", "rich", "click", "uvicorn", "trio"]
+names = ["httpx2", "filelock", "platformdirs", "redis", "keyring", "pytest", "rich", "click", "starlette", "uvicorn"]
 print(json.dumps([name for name in names if importlib.util.find_spec(name)]))
 """
     assert ask(program) == []
@@ -214,6 +214,9 @@ print(json.dumps({"missing": missing, "names": len(module.__all__), "pytest": "p
 WITHOUT_EXTRA = {
     "FileStore()": "FileStore needs the libraries of an extra: pip install 'video-oauth-auth[file]'",
     "RedisStore('redis://cache')": "RedisStore needs the library of an extra: pip install 'video-oauth-auth[redis]'",
+    "__import__('video_oauth_auth.proxy')": (
+        "the proxy needs the libraries of an extra: pip install 'video-oauth-auth[proxy]'"
+    ),
     "EncryptedStore(MemoryStore())": (
         "EncryptedStore without key= needs the library keyring: pip install 'video-oauth-auth[encrypted]'"
     ),
