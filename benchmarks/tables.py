@@ -121,4 +121,5 @@ def written(value: Value, unit: Unit) -> str:
 
 
 def _number(value: float, unit: Unit) -> str:
-    return f"{value:,.{_DIGITS[unit]}f}"
+    digits = 3 if unit == "ratio" and abs(value) < 0.1 else _DIGITS[unit]
+    return f"{value:,.{digits}f}"
