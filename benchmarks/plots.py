@@ -150,6 +150,12 @@ def _throughput(table: Table) -> Plot:
     return Plot(alt=" ".join(map(_told, panels)), panels=tuple(panels))
 
 
+def _processes(table: Table) -> Plot:
+    column = max(number for number, one in enumerate(table.columns) if one.name.startswith("token calls"))
+    axis, _, many = table.columns[column].name.partition(", ")
+    return _plot(f"{many} that share a file of tokens", axis, _bars(table.rows, column, "count"))
+
+
 def _proxy(table: Table) -> Plot:
     direct = {row.name.removeprefix(DIRECT): row for row in table.rows if row.name.startswith(DIRECT)}
     bars, spans = [], []
@@ -183,6 +189,7 @@ PLOTS: Mapping[str, Callable[[Table], Plot]] = {
     "loop-stall": _loop_stall,
     "memory": _memory,
     "throughput": _throughput,
+    "processes": _processes,
     "proxy": _proxy,
     "proxy-bodies": _proxy_bodies,
 }
