@@ -9,12 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
-from video_oauth_auth.testing import BrightcoveServer, Drop, Hold, OAuthServer
+from video_oauth_auth.testing import Answer, BrightcoveServer, Drop, Hold, OAuthServer
 
 from . import command_line
 from .command_line import SECRET_VARIABLE, Home, brightcove, check_silent
@@ -126,6 +128,42 @@ def wait_until_closed(url: str) -> None:
         except httpx.TransportError:
             return
     raise AssertionError("it still listens")
+
+
+WITH_LITTLE_GRACE = (
+    "import video_oauth_auth.cli.proxy as it; it.GRACE = 1; from video_oauth_auth.cli import main; main()"
+)
+
+
+def test_it_ends_in_time_though_an_answer_does_not(home, server, monkeypatch):
+    monkeypatch.setattr(command_line, "COMMAND", [sys.executable, "-c", WITH_LITTLE_GRACE])
+    server.api_faults.add(Hold())
+    with proxy(home) as (process, url), socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as caller:
+        caller.sendall(f"GET /{host_of(server)}/me HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        server.wait_for(lambda: server.api_faults.held, PATIENCE)
+        status, said = end(process)
+        server.release()
+    assert status == 0
+    assert "graceful shutdown exceeded" in said
+    check_silent(server, said)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such setting")
+def test_a_caller_that_takes_nothing_is_cut_off(home, server):
+    """Nothing is kept for it: neither what it has not taken nor the connection."""
+    server.api_faults.add(Answer(200, body=bytes(64 * 1024 * 1024)))
+    with proxy(home, "--timeout", "1") as (_, url), socket.socket() as caller:
+        port = int(url.rpartition(":")[2])
+        caller.connect(("127.0.0.1", port))
+        caller.sendall(f"GET /{host_of(server)}/film HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        assert caller.recv(1) == b"H"
+        kept = f":{port:04X} 0100007F:{caller.getsockname()[1]:04X} "
+        connections = Path("/proc/net/tcp")
+        assert kept in connections.read_text()
+        end_of_patience = time.monotonic() + PATIENCE
+        while kept in connections.read_text():
+            assert time.monotonic() < end_of_patience
+            time.sleep(0.05)
 
 
 def test_with_a_key_it_serves_others_and_shows_no_secret(home, server, tmp_path):

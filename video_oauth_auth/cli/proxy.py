@@ -74,10 +74,10 @@ def proxy(
         max_concurrency=max_concurrency,
         timeout=timeout,
     )
-    _run(app, host, port)
+    _run(app, host, port, timeout)
 
 
-def _run(app: ProxyApp, host: str, port: int) -> None:
+def _run(app: ProxyApp, host: str, port: int, timeout: float) -> None:
     try:
         import uvicorn
     except ModuleNotFoundError:
@@ -96,6 +96,8 @@ def _run(app: ProxyApp, host: str, port: int) -> None:
     with _listening(host, port) as listener:
         family, bound = listener.family, listener.getsockname()[1]
         shown = f"[{host}]" if family == socket.AF_INET6 else host
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # else who takes nothing keeps its connection after it was given up
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(min(timeout * 1000, 2**31 - 1)))
         server = uvicorn.Server(config)
 
         def end(*_: object) -> None:  # before uvicorn listens to signals; and after, when it raises this one again

@@ -34,6 +34,8 @@ REPLAYABLE = 64 * 1024  # bytes of a body that is kept until the answer is there
 NOT_FORWARDED = frozenset(("CONNECT", "TRACE"))
 MAX_BODY = 1024**3
 MAX_CONCURRENCY = 100
+_STATUSES = range(200, 600)
+_HEADERS = "headers of the platform"
 
 
 class ProxyApp:
@@ -114,16 +116,19 @@ class ProxyApp:
         try:
             self._callers.check(request)
             target = self.targets.of(scope)
-            self._check_size(request)
+            self._check_message(request)
             await self._admitted(target, request, send)
         except ClientDisconnect:
             pass
         except Refusal as refusal:
             await refusal.response(scope, receive, send)
 
-    def _check_size(self, request: Request) -> None:
+    def _check_message(self, request: Request) -> None:
         if request.method in NOT_FORWARDED:
             raise Refusal(405, "method_not_allowed", "This method is not forwarded.")
+        if "content-length" in request.headers and "transfer-encoding" in request.headers:  # RFC 9112, section 6.1
+            message = "Content-Length and Transfer-Encoding are both there: send one."
+            raise Refusal(400, "ambiguous_length", message, {"Connection": "close"})
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > self._max_body:
             raise too_large(self._max_body)
@@ -168,7 +173,7 @@ class ProxyApp:
             logger.info("%s %s: %d", request.method, target.origin, response.status_code)
             return response
         logger.warning("%s %s: %s", request.method, target.origin, _told(failure))
-        raise _answer_to(failure)
+        raise _refusal_for(failure)
 
     def _open(self) -> httpx.AsyncClient:
         if self._client is None:
@@ -176,13 +181,16 @@ class ProxyApp:
             limits = httpx.Limits(
                 max_connections=self._max_concurrency, max_keepalive_connections=self._max_concurrency
             )
-            self._client = httpx.AsyncClient(cookies=no_cookies, limits=limits)
+            hooks = {"response": [_without_location]}
+            self._client = httpx.AsyncClient(cookies=no_cookies, limits=limits, event_hooks=hooks)
         return self._client
 
     # --- back to the caller -------------------------------------------------------------------------------------
 
     async def _returned(self, response: httpx.Response, target: Target, send: Send) -> None:
-        headers = for_caller(response.headers.raw)
+        if response.status_code not in _STATUSES:
+            raise Refusal(502, "platform_unreachable", "The platform sent what is no answer.")
+        headers = for_caller(response.extensions[_HEADERS])
         if response.is_stream_consumed:  # a 401 to a body that could not be sent again: the auth object has read it
             headers = [pair for pair in headers if pair[0] not in (b"content-encoding", b"content-length")]
 
@@ -208,6 +216,13 @@ async def _health(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
 
 
+async def _without_location(response: httpx.Response) -> None:
+    """Keep httpx from reading a Location: it fails at those that are no URL for it, though it does not follow them."""
+    response.extensions[_HEADERS] = response.headers.raw
+    if "location" in response.headers:
+        del response.headers["location"]
+
+
 async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
     if response.is_stream_consumed:
         yield response.content
@@ -220,7 +235,7 @@ def _told(failure: Exception) -> str:
     return str(failure) if isinstance(failure, OAuthError) else type(failure).__name__
 
 
-def _answer_to(failure: Any) -> Refusal:
+def _refusal_for(failure: Any) -> Refusal:
     """Tell a caller what went wrong, in words that do not depend on the credential."""
     if isinstance(failure, LoginRequired):
         return Refusal(502, "login_required", "A person has to sign in for this proxy: video-oauth-auth login.")

@@ -19,6 +19,7 @@ __all__ = ["Callers"]
 SHORTEST_KEY = 16  # characters
 _KEY = re.compile(r"[\x21-\x7e]+")
 _BEARER = "bearer "
+_OF_PROXIES = ("forwarded", "via", "x-forwarded-for", "x-real-ip")
 
 
 class Callers:
@@ -69,10 +70,11 @@ def _shows(headers: Headers, key: str) -> bool:
 
 
 def _check_local(request: Request) -> None:
-    """Let only this machine in, under a name that no foreign DNS can point here."""
+    """Let only this machine in, under a name that no foreign DNS can point here, and nobody else through it."""
     client = request.client
     host = origin_of("http://" + request.headers.get("host", ""))
-    if host is None or not is_loopback(host[1]) or (client and not is_loopback(client.host)):
+    is_passed_on = any(name in request.headers for name in _OF_PROXIES)
+    if host is None or not is_loopback(host[1]) or (client and not is_loopback(client.host)) or is_passed_on:
         raise Refusal(403, "not_local", "Without a key, this proxy serves its own machine only, as 127.0.0.1.")
 
 

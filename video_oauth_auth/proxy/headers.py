@@ -56,7 +56,9 @@ def for_platform(headers: Iterable[tuple[bytes, bytes]]) -> Pairs:
 
 def for_caller(headers: Iterable[tuple[bytes, bytes]]) -> Pairs:
     """Give what a caller gets of the platform's headers, names in lower case."""
-    return _kept(headers, _OF_THE_PLATFORM, (b"access-control-",))
+    pairs = list(headers)
+    is_chunked = any(name.lower() == b"transfer-encoding" for name, _ in pairs)  # then no length counts (RFC 9112, 6.3)
+    return _kept(pairs, _OF_THE_PLATFORM | ({b"content-length"} if is_chunked else set()), (b"access-control-",))
 
 
 def _kept(headers: Iterable[tuple[bytes, bytes]], dropped: frozenset[bytes], starts: tuple[bytes, ...]) -> Pairs:

@@ -81,7 +81,7 @@ class Targets:
     def location(self, target: Target, location: bytes) -> bytes:
         """Let a redirect to a known host lead through the proxy; others stay as they are."""
         try:
-            url = target.url.join(location.decode("ascii"))
+            url = target.url.join(location.decode())
             known = origin_of(str(url.copy_with(raw_path=b"/", fragment=None)))
         except (httpx.InvalidURL, ValueError):
             return location
