@@ -26,7 +26,7 @@ What video_oauth_auth costs and does under load, beside the other libraries for 
 $ make bench
 ```
 
-which installs the other libraries into a virtual environment of its own (and wrk, on Debian, if nobody has), prints the tables, and writes this page and its plots from what it measured. Nothing here is asserted by a test: times belong to the machine. Ratios come first: they travel better from machine to machine than times. "Middle half" is the range in which half of the rounds lay, around the median; `-` means that a library does not do this. In the plots video_oauth_auth is coloured, and everything else grey.
+which installs the other libraries into a virtual environment of its own (and wrk and redis-server, on Debian, where they are missing), prints the tables, and writes this page and its plots from what it measured. Nothing here is asserted by a test: times belong to the machine. Ratios come first: they travel better from machine to machine than times. "Middle half" is the range in which half of the rounds lay, around the median; `-` means that a library does not do this. In the plots video_oauth_auth is coloured, and everything else grey.
 """  # noqa: E501 - a paragraph of the document is one line
 
 PEERS = """\
