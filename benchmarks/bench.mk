@@ -1,5 +1,5 @@
 # Measured in a virtual environment of its own: the other libraries are installed for this only.
-# Takes about twenty minutes; a machine with nothing else to do gives the truest figures.
+# Takes about twenty-five minutes; a machine with nothing else to do gives the truest figures.
 # One figure again: .venv-bench/bin/python -m benchmarks --merge FIGURE; page and plots only: ... --render
 BENCH := .venv-bench
 

@@ -21,6 +21,8 @@ from benchmarks.site import ROOT
 from benchmarks.tables import Goal, Report
 from benchmarks.wrk import Load
 
+pytestmark = pytest.mark.timeout(180)  # whichever test comes first waits for the quick run
+
 TIMES = {"ratio", "ms", "µs", "s", "per second"}
 # Asks as wrk does, but not as much, and prints what wrk prints: the tests need no wrk.
 WRK = f"""\
@@ -76,7 +78,6 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, str, str]:
     return read(results), page.read_text(encoding="utf-8"), ended.stdout
 
 
-@pytest.mark.timeout(180)
 def test_every_figure_gives_a_table_with_ours_in_it(quick: tuple[Report, str, str]) -> None:
     report, page, printed = quick
     assert list(report.tables) == list(FIGURES)
