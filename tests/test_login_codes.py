@@ -228,8 +228,8 @@ CLAIMS = {
     "another nonce": ({"nonce": "x"}, "nonce is not that"),
     "iss": ({"iss": "https://evil.example"}, "issued by 'https://evil.example'"),
     "aud": ({"aud": "another-client"}, "not for the client test-client"),
-    "a clock ten minutes ahead": ({"iat": int(time.time()) + 600}, "in the future. Is the clock"),
-    "a clock ten minutes behind": ({"exp": int(time.time()) - 600}, "ended .* ago. Is the clock"),
+    "a clock ten minutes ahead": ({"iat": lambda: int(time.time()) + 600}, "in the future. Is the clock"),
+    "a clock ten minutes behind": ({"exp": lambda: int(time.time()) - 600}, "ended .* ago. Is the clock"),
 }
 
 
@@ -238,7 +238,8 @@ def test_an_id_token_that_is_not_to_be_trusted_signs_nobody_in(server, changes, 
     auth = auth_of(server)
     before = sign_in(auth)
     pending, back = begun(auth)
-    forged(server, **{"nonce": pending.nonce, **changes})
+    claims = {name: value() if callable(value) else value for name, value in changes.items()}
+    forged(server, **{"nonce": pending.nonce, **claims})
     with pytest.raises(InvalidResponseError, match=message):
         auth.complete_login(pending, back)
     assert auth.for_user("ann").source.get_token() == before
