@@ -63,8 +63,8 @@ LAYERS: dict[str, set[str]] = {
         "signing_in",
     },
     "what HTTP libraries call": {"replay", "flow"},
+    "profiles": {"generic", "profile_keys", "profile_secrets", "profiles"},
     "the auth object": {"auth", "organisations"},
-    "profiles": {"profile_keys", "profile_secrets", "profiles"},
     "platforms": {
         "providers",
         "providers.environment",

@@ -76,6 +76,24 @@ def leaks(server):
     return [secret for secret in server.secrets() if secret in seen]
 
 
+# Which they are
+
+
+def test_an_auth_object_tells_its_origins_as_a_person_writes_them(auth):
+    one = OAuth2Auth(
+        Fixed(),
+        origins=["https://B.example.com:443/", "https://api.example.com:8443", "http://127.0.0.1:80", "http://[::1]:1"],
+        insecure_origins=["http://api:8080"],
+    )
+    assert one.origins == (
+        *("http://127.0.0.1", "http://[::1]:1", "http://api:8080", "https://127.0.0.1"),
+        *("https://api.example.com:8443", "https://b.example.com"),
+    )
+    assert BrightcoveAuth("id", "secret", origins=[OURS]).origins == (OURS,)
+    with pytest.raises(AttributeError):
+        one.origins = ()
+
+
 # Redirects
 
 

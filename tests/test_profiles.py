@@ -15,7 +15,10 @@ from video_oauth_auth import (
     CidaasAuth,
     ConfigurationError,
     IBMVideoStreamingAuth,
+    LoginRequired,
     MovingimageAuth,
+    OAuth2Auth,
+    Token,
 )
 from video_oauth_auth.profile_secrets import Secret
 from video_oauth_auth.profiles import profile_names, profiles_path, read_profile
@@ -119,8 +122,79 @@ def test_a_profile_for_another_platform_is_refused(home, secret):
     home.profiles(acme=ACME, other={"platform": "generic", "issuer": "https://login.example.com", "client_id": "app"})
     with pytest.raises(ConfigurationError, match="for the platform brightcove: BrightcoveAuth"):
         MovingimageAuth.from_profile("acme")
-    with pytest.raises(ConfigurationError, match="for the platform generic"):
+    with pytest.raises(ConfigurationError, match=r"for the platform generic: OAuth2Auth\.from_profile takes it"):
         BrightcoveAuth.from_profile("other")
+    with pytest.raises(ConfigurationError, match=r"for the platform brightcove: BrightcoveAuth\.from_profile takes it"):
+        OAuth2Auth.from_profile("acme")
+
+
+@pytest.fixture
+def issuer():
+    with OAuthServer(client_secret=SECRET, refresh_tokens=True) as running:
+        yield running
+
+
+def test_a_profile_for_another_server_and_a_script_share_tokens(home, secret, issuer, client):
+    home.profiles(staff=of_program(issuer))
+    shown = home.run("token", "staff").stdout.strip()
+    auth = OAuth2Auth.from_profile("staff")
+    assert auth.headers(issuer.api_url + "/me") == {"Authorization": f"Bearer {shown}"}
+    assert auth.origins == (issuer.api_url,)
+    assert client.send(auth, "GET", f"{issuer.api_url}/me").status_code == 200
+    assert len(issuer.token_calls) == 1
+
+
+def test_a_profile_for_people_wants_one_to_sign_in_and_knows_who_did(home, secret, issuer):
+    home.profiles(staff=generic(issuer))
+    auth = OAuth2Auth.from_profile("staff", user="ann")
+    with pytest.raises(LoginRequired):
+        auth.source.get_token()
+    from_command(home, "staff", "ann").set(Token.from_response(issuer.issue_token(subject="ann")))
+    assert auth.source.get_token() == OAuth2Auth.from_profile("staff", user="ann").source.get_token()
+
+
+def of_program(issuer, **members):
+    """A profile for a program that asks in its own name."""
+    return {key: value for key, value in generic(issuer).items() if key not in ("redirect_uri", "scope")} | members
+
+
+def from_command(home, name, user):
+    from video_oauth_auth.cli.chosen import from_profile
+
+    return from_profile(name, user).source
+
+
+def test_keywords_win_over_those_of_a_profile_for_another_server(home, secret, issuer):
+    class Ours(OAuth2Auth):
+        pass
+
+    home.profiles(staff=of_program(issuer, scope="films"))
+    store, heard = MemoryStore(), []
+    auth = Ours.from_profile(
+        "staff",
+        scope="news",
+        store=store,
+        scheme="JWT",
+        origins=["https://api.example.com"],
+        insecure_origins=["http://api:8080"],
+        on_event=heard.append,
+        token="an-invented-token",
+    )
+    assert type(auth) is Ours
+    assert auth.source.settings.grant.scope == "news"
+    assert auth.source.settings.store is store
+    assert auth.origins == ("http://api:8080", "https://api.example.com")
+    assert auth.headers("http://api:8080/x") == {"Authorization": "JWT an-invented-token"}
+    with pytest.raises(TypeError, match="redirect_url"):
+        OAuth2Auth.from_profile("staff", redirect_url="http://127.0.0.1/")
+
+
+def test_a_profile_for_another_server_without_origins_is_for_the_server_itself(home, secret):
+    home.profiles(staff={"platform": "generic", "issuer": "https://login.example.com/films", "client_id": "app"})
+    assert OAuth2Auth.from_profile("staff").origins == ("https://login.example.com",)
+    home.profiles(staff={"platform": "generic", "client_id": "app"})
+    with pytest.raises(ConfigurationError, match="name the server"):
+        OAuth2Auth.from_profile("staff")
 
 
 def test_an_own_class_that_is_a_platforms_has_its_profiles(home, secret):

@@ -82,6 +82,30 @@ class OAuth2Auth(SigningIn, RequestFlow):
         source = TokenSource(server, client, grant, insecure_origins=insecure_origins, **settings)
         return cls(source, origins=origins, insecure_origins=insecure_origins)
 
+    @classmethod
+    def from_profile(cls, name: str, **keywords: Any) -> Self:
+        """Take the settings from a profile of the command `video-oauth-auth`, and share its tokens.
+
+        The profile is one for `generic`; one for a platform belongs to the class of the platform, which has this too.
+
+        Args:
+            name: the profile.
+            keywords: what a profile for `generic` has, and the keyword arguments of `TokenSource` and of this class;
+                they win over those of the profile.
+
+        Raises:
+            ConfigurationError: there is no such profile, it is for a platform, or it cannot be used.
+        """
+        from .generic import generic_keywords
+        from .profiles import read_profile
+
+        return cls(**generic_keywords(read_profile(name).keywords_of({OAuth2Auth.__name__}, keywords)))
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins that the token is for, as `https://host` or `https://host:port`, sorted."""
+        return self._origins.written()
+
     def headers(self, url: str) -> dict[str, str]:
         """Give the headers for a request that something makes which knows no `auth=`; may block for a renewal.
 

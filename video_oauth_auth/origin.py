@@ -81,8 +81,12 @@ class Origins:
     def holds_parts(self, scheme: str, host: str, port: int | None) -> bool:
         return (scheme, host, _DEFAULT_PORTS.get(scheme, 0) if port is None else port) in self._members
 
+    def written(self) -> tuple[str, ...]:
+        """Give them as a person writes them, sorted."""
+        return tuple(sorted(map(written, self._members)))
+
     def __str__(self) -> str:
-        return ", ".join(sorted(map(written, self._members)))
+        return ", ".join(self.written())
 
 
 def checked_endpoint(url: str, name: str, insecure_origins: frozenset[Origin] = frozenset()) -> str:

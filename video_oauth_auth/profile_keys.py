@@ -18,7 +18,7 @@ CLASSES = {
     "movingimage": "MovingimageAuth",
     "ibm_video_streaming": "IBMVideoStreamingAuth",
     "cidaas": "CidaasAuth",
-    GENERIC: "",
+    GENERIC: "OAuth2Auth",
 }
 REQUIRED: dict[str, tuple[str, ...]] = {
     "brightcove": ("client_id", "client_secret"),

@@ -78,8 +78,10 @@ class Profile:
             ConfigurationError: the profile is for another platform, or as for `keywords`.
         """
         if CLASSES[self.platform] not in kinds:
-            is_for = CLASSES[self.platform] or "which only the command video-oauth-auth uses"
-            raise ConfigurationError(f"the profile {self.name!r} is for the platform {self.platform}: {is_for}")
+            kind = CLASSES[self.platform]
+            raise ConfigurationError(
+                f"the profile {self.name!r} is for the platform {self.platform}: {kind}.from_profile takes it"
+            )
         found = self.keywords(given)
         for name, secret in self.secrets.items():
             if found.get(name) is secret:

@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from ..auth import OAuth2Auth
-from ..client import OAuthClient
 from ..errors import ConfigurationError
-from ..grants import AuthorizationCode, ClientCredentials, Grant
+from ..generic import generic_keywords
 from ..origin import origin_of, written
 from ..profile_keys import GENERIC
 from ..profile_secrets import Secret
@@ -20,7 +19,6 @@ from ..providers.cidaas import CidaasAuth
 from ..providers.ibm_video_streaming import IBMVideoStreamingAuth
 from ..providers.movingimage import MovingimageAuth
 from ..providers.platform import PlatformAuth
-from ..server import AuthorizationServer
 from ..source import TokenSource
 
 __all__ = ["PLATFORMS", "Chosen", "from_environment", "from_options", "from_profile", "named", "sends_token_to"]
@@ -98,7 +96,8 @@ def source_of(auth: OAuth2Auth) -> TokenSource:
 
 def sends_token_to(auth: OAuth2Auth, url: str) -> bool:
     """Tell whether a request to this URL carries the token."""
-    return auth._origins.holds(url)
+    origin = origin_of(url)
+    return origin is not None and written(origin) in auth.origins
 
 
 def named(name: str, user: str) -> Chosen:
@@ -178,43 +177,8 @@ def from_options(keywords: Mapping[str, Any], user: str, arguments: tuple[str, .
 
 
 def generic_auth(keywords: Mapping[str, Any]) -> OAuth2Auth:
-    """Make an auth object for a server that is no platform.
-
-    With a secret and no redirect URI the client asks in its own name; else a person has to sign in.
-
-    Args:
-        keywords: those of a profile for `generic`, and those of `TokenSource`.
-
-    Raises:
-        ConfigurationError: something is missing, or contradicts something else.
-    """
-    rest = dict(keywords)
-    server = _server(rest)
-    method = rest.pop("token_endpoint_auth_method", None)
-    client = OAuthClient(rest.pop("client_id"), rest.pop("client_secret", None), token_endpoint_auth_method=method)
-    redirect_uri, origins = rest.pop("redirect_uri", None), rest.pop("origins", None)
-    wishes = {name: rest.pop(name, None) for name in ("scope", "audience", "resource")}
-    asked = {name: wish for name, wish in wishes.items() if wish is not None}
-    grant: Grant = AuthorizationCode(redirect_uri, **asked)
-    if client.client_secret is not None and redirect_uri is None:
-        grant = ClientCredentials(**asked)
-    source = TokenSource(server, client, rest.pop("grant", None) or grant, **rest)
-    return OAuth2Auth(source, origins=origins or _own_origin(source))
-
-
-def _server(rest: dict[str, Any]) -> AuthorizationServer | str:
-    found = {name: rest.pop(name) for name in ("issuer", "token_endpoint", "server") if name in rest}
-    if len(found) != 1:
-        raise ConfigurationError("name the server by one of issuer, token_endpoint and server")
-    if "token_endpoint" in found:
-        return AuthorizationServer(token_endpoint=found["token_endpoint"])
-    (server,) = found.values()
-    return server  # type: ignore[no-any-return]  # a text or metadata, checked by the profile
-
-
-def _own_origin(source: TokenSource) -> list[str]:
-    origin = origin_of(source.key.issuer)
-    return [] if origin is None else [written(origin)]
+    """Make an auth object for a server that is no platform; raises what `generic_keywords` raises."""
+    return OAuth2Auth(**generic_keywords(keywords))
 
 
 def _maker(platform: str) -> Callable[[dict[str, Any]], OAuth2Auth]:

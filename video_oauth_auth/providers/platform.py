@@ -96,7 +96,8 @@ class PlatformAuth(OAuth2Auth):
         """
         from ..profiles import read_profile
 
-        return cls(**read_profile(name).keywords_of({kind.__name__ for kind in cls.__mro__}, keywords))
+        kinds = {kind.__name__ for kind in cls.__mro__ if issubclass(kind, PlatformAuth)}
+        return cls(**read_profile(name).keywords_of(kinds, keywords))
 
 
 def check_grant(settings: Settings, **others: object) -> None:

@@ -11,7 +11,7 @@ from starlette.types import Scope
 
 from ..auth import OAuth2Auth
 from ..errors import ConfigurationError
-from ..origin import Origin, listed, origin_of, written
+from ..origin import listed, origin_of, written
 from .refusals import Refusal
 
 __all__ = ["Target", "Targets"]
@@ -47,14 +47,14 @@ class Targets:
     """
 
     def __init__(self, auth: OAuth2Auth, origins: Iterable[str] | None) -> None:
-        found = auth._origins._members if origins is None else {_own(auth, url) for url in listed(origins, "origins")}
+        found = auth.origins if origins is None else [_own(auth, url) for url in listed(origins, "origins")]
         if not found:
             raise ConfigurationError("origins= is empty: name the origins that the proxy forwards to")
         # http before https: where both have one host and port, the safer one stays
         self._by_authority = {_authority(origin): origin for origin in sorted(found)}
 
     def __str__(self) -> str:
-        return ", ".join(sorted(map(written, self._by_authority.values())))
+        return ", ".join(sorted(self._by_authority.values()))
 
     def of(self, scope: Scope) -> Target:
         """Read the path of a request: `/host/path`, below where the proxy is mounted.
@@ -69,20 +69,18 @@ class Targets:
             raise Refusal(404, "unknown_host", "This proxy forwards /HOST/PATH, for the hosts of its platform only.")
         query = scope.get("query_string", b"")
         try:
-            scheme, host, port = origin
-            raw_path = b"/" + path + (b"?" + query if query else b"")
-            url = httpx.URL(scheme=scheme, host=host, port=port, raw_path=raw_path)
+            url = httpx.URL(origin).copy_with(raw_path=b"/" + path + (b"?" + query if query else b""))
         except (httpx.InvalidURL, ValueError):
             url = httpx.URL()
-        if origin_of(str(url.copy_with(raw_path=b"/") if url.host else url)) != origin:
+        if _origin_of(url) != origin:
             raise Refusal(400, "invalid_path", "The path cannot be forwarded.")
-        return Target(written(origin), url, root)
+        return Target(origin, url, root)
 
     def location(self, target: Target, location: bytes) -> bytes:
         """Let a redirect to a known host lead through the proxy; others stay as they are."""
         try:
             url = target.url.join(location.decode())
-            known = origin_of(str(url.copy_with(raw_path=b"/", fragment=None)))
+            known = _origin_of(url)
         except (httpx.InvalidURL, ValueError):
             return location
         if known is None or known not in self._by_authority.values() or url.userinfo:
@@ -99,12 +97,17 @@ def _below(root: str, scope: Scope) -> bytes:
     return raw
 
 
-def _own(auth: OAuth2Auth, url: str) -> Origin:
-    origin = origin_of(url)
-    if origin is None or url.rstrip("/") != written(origin) or not auth._origins.holds(url):
+def _own(auth: OAuth2Auth, url: str) -> str:
+    origin = url.rstrip("/")
+    if origin not in auth.origins:
         raise ConfigurationError("origins= takes origins that the auth object is for, as https://host")
     return origin
 
 
-def _authority(origin: Origin) -> str:
-    return written(origin).partition("://")[2]
+def _origin_of(url: httpx.URL) -> str | None:
+    found = origin_of(str(url.copy_with(raw_path=b"/", fragment=None))) if url.host else None
+    return None if found is None else written(found)
+
+
+def _authority(origin: str) -> str:
+    return origin.partition("://")[2]
