@@ -29,7 +29,8 @@ home = command_line.home
 
 PATIENCE = 30.0
 HAVE_SHORT_ONES = {"--header", "--data", "--form", "--output", "--location", "--profile"}
-SUB_COMMANDS = ("login", "logout", "status", "token", "request", "discover", "doctor", "demo")
+SUB_COMMANDS = ("login", "logout", "status", "token", "request", "discover", "doctor", "demo", "credentials", "proxy")
+CREDENTIALS = [f"credentials brightcove {name}" for name in ("create", "list", "show", "update", "delete")]
 
 
 @pytest.fixture
@@ -395,9 +396,9 @@ def test_the_demo_tells_when_something_went_wrong(home, monkeypatch):
 # --- the command --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SUB_COMMANDS)
+@pytest.mark.parametrize("name", [*(name for name in SUB_COMMANDS if name != "credentials"), *CREDENTIALS])
 def test_help_has_examples(home, name):
-    result = home.run(name, "--help")
+    result = home.run(*name.split(), "--help")
     assert result.exit_code == 0
     assert "Examples:\n  " in result.stdout
     assert f"video-oauth-auth {name}" in result.stdout
