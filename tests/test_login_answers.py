@@ -253,7 +253,7 @@ ISSUERS = [  # what the answer names, what the metadata name, whether they annou
     ("https://evil.example", "https://login.example.com", True, "not https://login.example.com"),
     ("https://evil.example", "https://login.example.com", False, "not https://login.example.com"),
     ("https://login.example.com:443", "https://login.example.com", True, "not https://login.example.com"),
-    ("https://evil.example", None, False, "nothing is known to compare it with"),
+    ("https://evil.example", None, False, r"compare it with.* AuthorizationServer\(issuer="),
 ]
 
 
@@ -271,6 +271,18 @@ def test_the_issuer_of_an_answer_is_compared_to_the_letter(named, issuer, announ
             authorization.checked_answer(PENDING, answer, metadata)
     else:
         assert authorization.checked_answer(PENDING, answer, metadata) == "the-code"
+
+
+def test_endpoints_without_an_issuer_cannot_be_compared_and_the_advice_works(server):
+    known = server.authorization_server
+    endpoints = {"authorization_endpoint": known.authorization_endpoint, "token_endpoint": known.token_endpoint}
+    auth = auth_of(server, metadata=AuthorizationServer(**endpoints))
+    pending = auth.begin_login(user="ann")
+    with pytest.raises(InvalidResponseError, match=f"issuer '{server.issuer}'.* If it is the one that you expect"):
+        auth.complete_login(pending, callback(pending))
+    assert server.token_calls == ()
+    told_so = AuthorizationServer(issuer=server.issuer, **endpoints)
+    assert sign_in(auth_of(server, metadata=told_so)).access_token
 
 
 @given(st.text() | st.text(alphabet="?#&=/%;:@code+state\x00\ud800", max_size=60))

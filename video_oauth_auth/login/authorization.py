@@ -231,7 +231,12 @@ def _check_issuer(named: str | None, server: AuthorizationServer) -> None:
                 f"this answer to the sign-in names no issuer (iss), although {server.name} says that its answers do"
             )
     elif named != server.issuer:
-        expected = f"not {server.issuer}" if server.issuer else "and nothing is known to compare it with"
+        expected = f"not {server.issuer}"
+        if server.issuer is None:
+            expected = (
+                "and nothing is known to compare it with. If it is the one that you expect, name it beside the "
+                'endpoints, AuthorizationServer(issuer="..."), and begin the sign-in anew'
+            )
         raise InvalidResponseError(f"this answer to the sign-in comes from the issuer {cleaned(named)!r}, {expected}")
 
 
