@@ -145,6 +145,7 @@ def test_it_ends_in_time_though_an_answer_does_not(home, server, monkeypatch):
         server.release()
     assert status == 0
     assert "graceful shutdown exceeded" in said
+    assert "Traceback" not in said
     check_silent(server, said)
 
 
@@ -196,6 +197,7 @@ def test_an_answer_that_breaks_off_breaks_off_for_the_caller_too(home, server):
         status, said = end(process)
     assert status == 0
     assert "broke off" in said
+    assert "Traceback" not in said
     assert "in-a-query" not in said
     check_silent(server, said)
 

@@ -315,6 +315,9 @@ def test_a_named_web_page_may_ask_and_call(brightcove_server, auth):
     assert answer.headers["access-control-allow-origin"] == PAGE
     assert "PUT" in answer.headers["access-control-allow-methods"]
     assert answer.headers["access-control-allow-headers"] == "x-proxy-key,content-type"
+    near = {"Access-Control-Request-Private-Network": "true"}
+    answer = exchange(app, url, "OPTIONS", headers={"Origin": PAGE, **asked, **near})
+    assert (answer.status_code, answer.headers["access-control-allow-private-network"]) == (200, "true")
     assert brightcove_server.requests == ()
     assert exchange(app, url, "PUT", headers={"Origin": PAGE}).status_code == 401
     answer = exchange(app, url, "PUT", content=b"x", headers={"Origin": PAGE, "X-Proxy-Key": KEY})
@@ -423,6 +426,13 @@ def test_a_wrong_secret_shows_in_the_log_without_the_query(brightcove_server, au
     assert "invalid_client" in told
     assert "in-a-query" not in told
     assert brightcove_server.client_secret not in told + answer.text
+
+
+def test_a_token_endpoint_that_is_down_is_a_503(brightcove_server, auth):
+    brightcove_server.token_faults.always(Drop("before"))
+    answer = exchange(ProxyApp(auth), f"/{host_of(brightcove_server)}/me")
+    assert (answer.status_code, answer.json()["error"]) == (503, "no_token_now")
+    assert brightcove_server.requests_to("api") == ()
 
 
 def test_a_platform_that_is_down_or_slow_is_a_502_or_a_504(brightcove_server, auth):

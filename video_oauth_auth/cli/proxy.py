@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import signal
 import socket
 from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, TransportError
 from ..origin import is_loopback
 from ..profile_secrets import Secret
 from .chosen import Chosen
@@ -99,6 +101,7 @@ def _run(app: ProxyApp, host: str, port: int, timeout: float) -> None:
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # else who takes nothing keeps its connection after it was given up
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(min(timeout * 1000, 2**31 - 1)))
         server = uvicorn.Server(config)
+        logging.getLogger("uvicorn.error").addFilter(_without_traceback)
 
         def end(*_: object) -> None:  # before uvicorn listens to signals; and after, when it raises this one again
             server.should_exit = True
@@ -106,6 +109,14 @@ def _run(app: ProxyApp, host: str, port: int, timeout: float) -> None:
         signal.signal(signal.SIGTERM, end)
         say(f"http://{shown}:{bound}/HOST/PATH is https://HOST/PATH, for {app.targets}")
         server.run(sockets=[listener])
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Say in one line what ends a connection on purpose."""
+    failure = record.exc_info[1] if record.exc_info else None
+    if isinstance(failure, TransportError | asyncio.CancelledError):
+        record.msg, record.args, record.exc_info = str(failure), (), None
+    return True
 
 
 def _listening(host: str, port: int) -> socket.socket:
