@@ -210,6 +210,39 @@ def test_a_refused_code_names_redirect_uri_and_client(server):
         auth.complete_login(replace(pending, redirect_uri="https://other.example/callback"), back)
 
 
+CAME_TO = {
+    "another path": (lambda url: url.replace("/callback?", "/other?"), ", and came to https://films.example/other"),
+    "another host": (
+        lambda url: url.replace("https://films.example", "http://10.0.0.7:8000"),
+        "//10.0.0.7:8000/callback",
+    ),
+    "a URL with a name and password": (
+        lambda url: url.replace("//", "//x:canary@y."),
+        ", and came to https://y.films.example/callback",
+    ),
+    "a URL with the fragment": (
+        lambda url: url.replace("/callback?", "/other#"),
+        ", and came to https://films.example/other",
+    ),
+    "where it was asked to": (lambda url: url, "by the client test-client"),
+    "its query alone": (lambda url: url.partition("?")[2], "by the client test-client"),
+    "parameters": (told, "by the client test-client"),
+}
+
+
+@pytest.mark.parametrize(("given", "named"), CAME_TO.values(), ids=list(CAME_TO))
+def test_a_refused_code_names_both_where_it_was_asked_to_and_where_it_came(server, given, named):
+    auth = auth_of(server)
+    pending, back = begun(auth)
+    server.token_faults.add(json_answer(400, {"error": "invalid_grant"}))
+    with pytest.raises(ResponseError) as caught:
+        auth.complete_login(pending, given(back))
+    assert f"redirect_uri={pending.redirect_uri} by the client test-client" in str(caught.value)
+    assert str(caught.value).endswith(named)
+    assert told(back)["code"] not in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
 @pytest.mark.parametrize("answer", [html_page(), json_answer(200, {"token_type": "Bearer"}), Answer(302)])
 def test_nonsense_instead_of_tokens_changes_nothing(server, answer):
     auth = auth_of(server)

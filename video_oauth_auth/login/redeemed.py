@@ -1,4 +1,4 @@
-"""Which sign-ins have been redeemed: a code is sent once, whatever object of this process is asked to complete it.
+"""Redeeming a code: it is sent once, whatever object of this process is asked to complete its sign-in.
 
 A web application may make an auth object for each request, and its callback page may be loaded again. A server may
 revoke what it gave for a code when it sees the code a second time (RFC 6749, section 4.1.2).
@@ -10,13 +10,14 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from .. import forks
 from ..errands import Errand
-from ..errors import InvalidResponseError
-from .authorization import AuthorizationRequest
+from ..errors import InvalidResponseError, ResponseError, cleaned
+from .authorization import Answer, AuthorizationRequest
 
-__all__ = ["once"]
+__all__ = ["once", "told_what_was_asked"]
 
 REMEMBERED = 10_000  # sign-ins
 
@@ -47,3 +48,26 @@ def once(request: AuthorizationRequest, errand: Errand) -> Iterator[None]:
         if not getattr(error, "sent", errand.budget.sent):
             _redeemed.pop(digest, None)
         raise
+
+
+@contextmanager
+def told_what_was_asked(request: AuthorizationRequest, answer: Answer) -> Iterator[None]:
+    """Name what a server may have compared: few of them say more than `invalid_grant`."""
+    try:
+        yield
+    except ResponseError as error:
+        if error.error == "invalid_grant":
+            asked = f"The code was asked for with redirect_uri={request.redirect_uri} by the client {request.client_id}"
+            place = _place(answer)
+            came = f", and came to {place}" if place not in ("", request.redirect_uri.partition("?")[0]) else ""
+            error.args = (f"{str(error).rstrip('.')}. {asked}{came}",)
+        raise
+
+
+def _place(answer: Answer) -> str:
+    """Give the callback URL without what only we shall see; nothing where the parameters came alone."""
+    if not isinstance(answer, str):
+        return ""
+    parts = urlsplit(answer.strip())
+    host = f"//{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""
+    return cleaned(f"{parts.scheme}:{host}{parts.path}", limit=300) if parts.scheme else ""

@@ -29,7 +29,7 @@ from .authorization import (
 )
 from .device import DeviceAuthorization, read_device_authorization
 from .id_token import checked_userinfo
-from .redeemed import once
+from .redeemed import once, told_what_was_asked
 
 __all__ = ["SignIn"]
 
@@ -115,7 +115,7 @@ class SignIn:
             code = checked_answer(request, answer, server)
         errand.grant_type = grant.grant_type
         form = code_parameters(grant, code, request.redirect_uri, request.code_verifier)
-        with once(request, errand), _told_what_was_asked(request):
+        with once(request, errand), told_what_was_asked(request, answer):
             token = self._exchange(form, grant, server, errand)
         return self._verified(token, grant, server, errand, nonce=request.nonce if _is_openid(grant) else None)
 
@@ -264,18 +264,6 @@ class SignIn:
                 "callable, instead of credentials="
             )
         return client.client_id or ""
-
-
-@contextmanager
-def _told_what_was_asked(request: AuthorizationRequest) -> Iterator[None]:
-    """Name what a server may have compared: few of them say more than `invalid_grant`."""
-    try:
-        yield
-    except ResponseError as error:
-        if error.error == "invalid_grant":
-            asked = f"The code was asked for with redirect_uri={request.redirect_uri} by the client {request.client_id}"
-            error.args = (f"{str(error).rstrip('.')}. {asked}",)
-        raise
 
 
 def _is_openid(grant: Grant) -> bool:
