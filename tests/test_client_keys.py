@@ -61,6 +61,12 @@ def test_a_key_that_cannot_sign_is_refused_at_once_without_a_byte_of_it(name):
     assert caught.value.__cause__ is None
 
 
+def test_line_breaks_that_an_environment_variable_has_lost_are_named():
+    with pytest.raises(ConfigurationError, match="line breaks") as caught:
+        OAuthClient("client", private_key=pem(RSA).replace("\n", "\\n"))
+    assert PRIVATE_PART[:16] not in repr(caught.value)
+
+
 @pytest.mark.parametrize(
     "keywords",
     [

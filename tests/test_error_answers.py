@@ -5,18 +5,21 @@ from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from video_oauth_auth import (
+    AuthorizationServer,
     ClientCredentials,
     InvalidResponseError,
+    OAuthClient,
     OAuthError,
     ResourceOwnerPassword,
     ResponseError,
+    TokenSource,
     TransportError,
 )
 from video_oauth_auth.client import ClientCredential
@@ -24,7 +27,7 @@ from video_oauth_auth.endpoints import HTTPResponse, form_request, grant_paramet
 from video_oauth_auth.testing import Answer, json_answer, unavailable
 
 ENDPOINT = "https://login.example.com/token"
-SECRET = "inv/ented+secret=%7~"
+SECRET = "inv ented/secret+=%7~"
 CREDENTIAL = ClientCredential("client", SECRET)
 
 
@@ -165,6 +168,7 @@ ECHOES = {
     "in a sentence, twice": f"wrong secret '{SECRET}' for client ({SECRET})",
     "cut by the cap": "x" * 290 + SECRET,
     "form-encoded": f"cannot use {quote_plus(SECRET)}",
+    "percent-encoded": f"cannot use {quote(SECRET)}",
 }
 ECHOES_OF_BASIC = {"the header": f"Authorization: Basic {BASIC}", "the header's value": f"cannot decode {BASIC}"}
 
@@ -185,7 +189,7 @@ def test_our_client_secret_is_not_shown_when_the_server_echoes_it(method, status
     refused = refusal(status, {"error": "invalid_client", "error_description": echo, "seen": [echo]}, request=request)
     shown = f"{refused} {refused!r} {refused.__dict__}"
     assert "invalid_client" in shown
-    for secret in (SECRET, quote_plus(SECRET), BASIC):
+    for secret in (SECRET, quote_plus(SECRET), quote(SECRET), BASIC):
         assert secret[:8] not in shown  # no long piece of it either
 
 
@@ -202,6 +206,46 @@ def test_a_refresh_token_or_password_is_not_shown_when_the_server_echoes_it(wher
     refused = refusal(400, {"error": "invalid_grant", where: f"{secret} is not known"}, request=request)
     assert secret not in f"{refused} {refused!r} {refused.__dict__}"
     assert "is not known" in f"{refused} {refused.__dict__}"
+
+
+def test_a_secret_in_the_content_type_is_not_shown():
+    refused = refusal(200, b"x", **{"content-type": f"text/plain; seen={SECRET}"})
+    assert "text/plain" in str(refused)
+    assert SECRET not in str(refused)
+
+
+def test_a_token_that_stands_somewhere_in_an_error_answer_is_not_shown():
+    seen = {"access_token": "an-invented-access-token", "kind": "old"}
+    refused = refusal(400, {"error": "invalid_request", "data": [seen], "refresh_token": "an-invented-refresh-token"})
+    assert "an-invented" not in f"{refused!r} {refused.__dict__}"
+    assert "old" in f"{refused.__dict__}"
+
+
+def test_a_short_secret_cuts_no_words():
+    request = form_request(ENDPOINT, ClientCredential("client", "s"), "client_secret_post", {"grant_type": "x"})
+    assert "Session is closed" in str(refusal(400, {"error": "x", "error_description": "Session is closed"}))
+    refused = refusal(400, {"error": "x", "error_description": "Session is closed"}, request=request)
+    assert "Session is closed" in str(refused)
+
+
+def test_the_query_of_an_endpoint_is_not_shown():
+    """Some gateways want a key there."""
+    url = f"{ENDPOINT}?code=an-invented-gateway-key"
+    request = form_request(url, CREDENTIAL, "client_secret_post", grant_parameters(ClientCredentials()))
+    for status in (302, 400, 418, 503):
+        told = str(refusal(status, {"error": "invalid_client"} if status == 400 else b"", request=request))
+        assert ENDPOINT in told
+        assert "an-invented-gateway-key" not in told
+    source = TokenSource(AuthorizationServer(token_endpoint=url), OAuthClient("client", SECRET), None)
+    assert "an-invented-gateway-key" not in f"{source!r} {source.key}"
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"), [("invalid_client", "Compare the client id"), ("unauthorized_client", "this grant")]
+)
+def test_what_to_do_is_told_where_it_is_known(error, advice):
+    assert advice in str(refusal(400, {"error": error, "error_description": "No."}))
+    assert ".." not in str(refusal(400, {"error": error, "error_description": "No."}))
 
 
 def test_an_echoed_secret_stays_out_of_what_a_caller_sees(client, oauth_server, auth_for, caplog):

@@ -49,6 +49,16 @@ def test_a_mapping_of_another_program_counts_from_its_expires_at(oauth_server):
     assert oauth_server.token_calls[0].form["refresh_token"] == saved["refresh_token"]
 
 
+def test_a_refresh_token_is_enough(oauth_server):
+    """What a person has who brings a sign-in along: the first request renews it."""
+    oauth_server.refresh_tokens = True
+    refresh_token = oauth_server.issue_token()["refresh_token"]
+    source = source_of(oauth_server, None, token={"refresh_token": refresh_token})
+    assert source.status().state == "expired"
+    assert source.get_token().access_token in oauth_server.secrets()
+    assert [call.form["refresh_token"] for call in oauth_server.token_calls] == [refresh_token]
+
+
 @pytest.mark.parametrize("given", ["", "two\nlines", {"token": "x"}, {}, {"access_token": 7}], ids=repr)
 def test_what_holds_no_access_token_is_refused(oauth_server, given):
     with pytest.raises(InvalidResponseError):

@@ -16,7 +16,7 @@ from video_oauth_auth import (
     TokenSource,
 )
 from video_oauth_auth.events import TokenAdopted, TokenRenewed
-from video_oauth_auth.testing import Hold
+from video_oauth_auth.testing import Hold, json_answer
 
 from . import engine
 from .engine import Events, aged, grant_types, in_threads, settle, source_of
@@ -100,12 +100,33 @@ def test_a_stale_token_only_tries_the_lock(oauth_server, store):
     assert not oauth_server.token_calls
 
 
-def test_a_lock_that_is_never_freed_is_a_store_error_for_an_expired_token(oauth_server, store):
+def test_a_lock_that_is_never_freed_is_a_store_error_for_an_expired_token(oauth_server, store, warnings):
     source = seeded(oauth_server, store, 301, token_timeout=2.0)
-    with store.transaction(source.key, timeout=0), pytest.raises(StoreError, match="lock"):
+    with store.transaction(source.key, timeout=0), pytest.raises(StoreError, match="lock") as told:
         source.get_token()
+    assert told.value.transient
+    assert "serve this process" not in warnings.text
     assert not oauth_server.token_calls
     assert source.get_token()
+
+
+def test_a_token_of_a_sibling_that_came_past_the_lock_is_told_as_adopted(oauth_server):
+    """It rotated the refresh token while ours was under way, so ours is refused."""
+    oauth_server.refresh_tokens = True
+    store, events = MemoryStore(), Events()
+    source = source_of(oauth_server, None, store=store, on_event=events)
+    source.set(aged(oauth_server, 301))
+    newer = Token.from_response(oauth_server.issue_token())
+
+    def rotated(_):
+        store._slots[source.key].token = newer
+        return True
+
+    oauth_server.token_faults.add(json_answer(400, {"error": "invalid_grant"}), when=rotated)
+    assert source.get_token() == newer
+    settle()
+    assert [type(event) for event in events.seen] == [TokenAdopted]
+    assert source.status().last_renewal_at is None
 
 
 def test_a_lock_that_is_never_freed_does_not_stop_a_grant_that_needs_no_person(oauth_server, store, warnings):

@@ -12,7 +12,7 @@ from video_oauth_auth import (
     BrightcoveAuth,
     rejections,
 )
-from video_oauth_auth.testing import CHALLENGES, Hold
+from video_oauth_auth.testing import CHALLENGES, Hold, json_answer
 
 
 @pytest.fixture
@@ -105,6 +105,19 @@ def test_many_callers_of_an_api_that_always_says_401_do_not_hammer_the_token_end
         assert at_once(client, auth, f"{oauth_server.api_url}/always-401", 16) == [401] * 16
     assert len(oauth_server.token_calls) <= 5
     assert len([warning for warning in warnings_in(caplog) if "401" in warning]) == 1
+
+
+def test_a_server_that_gives_a_rejected_token_again_is_told_once(client, oauth_server, auth, caplog):
+    """There is no replay then, and nobody else would tell why each answer is a 401."""
+    oauth_server.token_faults.always(json_answer(200, {"access_token": "always-the-same", "expires_in": 300}))
+    with client.session(auth) as send:
+        for _ in range(3):
+            assert send("GET", f"{oauth_server.api_url}/me").status_code == 401
+    (warning,) = [warning for warning in warnings_in(caplog) if "401" in warning]
+    assert "gives the same token again" in warning
+    assert "always-the-same" not in caplog.text
+    assert len(oauth_server.token_calls) == 2
+    assert len(oauth_server.requests_to("api")) == 3
 
 
 def test_the_warning_says_what_a_401_may_mean_on_brightcove(client, brightcove_server, caplog):

@@ -111,6 +111,8 @@ def _asymmetric(key: PrivateKey) -> Any:
             continue
         except Exception as error:  # noqa: BLE001 - joserfc and cryptography have many; their texts may hold the key
             failure = type(error).__name__
+            if isinstance(data, str) and "\\n" in data:
+                failure = r"it has line breaks as the two characters \n: replace them, key.replace('\\n', '\n')"
             break
         if signer.is_private:
             return signer

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import parse_qsl, quote_plus, urlencode
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
 from .client import ClientCredential, client_authentication
 from .errors import InvalidResponseError, OAuthError, ResponseError, TransportError, cleaned
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 RETRY_AFTER_CAP = 300.0  # seconds; a server must not be able to silence a client for days
+SHORTEST_SECRET = 4  # characters; what is shorter stands in many words by chance
 
 # RFC 6749 section 4.1.2.1 has them for the authorization endpoint; some token endpoints send them with a 400.
 _TEMPORARY = frozenset({"temporarily_unavailable", "server_error"})
@@ -73,6 +74,11 @@ class HTTPRequest:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def place(self) -> str:
+        """The URL as it may be shown: some gateways want a key in the query."""
+        return self.url.partition("?")[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,9 +172,9 @@ def bearer_request(url: str, token: Token) -> HTTPRequest:
 
 
 def hidden(*texts: str | None) -> tuple[str, ...]:
-    """Give the texts that must not be shown, as they are and as they stand in a form, the longest first."""
-    found = {text for text in texts if text}
-    return tuple(sorted({*found, *map(quote_plus, found)}, key=len, reverse=True))
+    """Give the texts that must not be shown, as they are and as they stand in a form or URL, the longest first."""
+    found = {text for text in texts if text and len(text) >= SHORTEST_SECRET}
+    return tuple(sorted({*found, *map(quote_plus, found), *map(quote, found)}, key=len, reverse=True))
 
 
 def read_token(response: HTTPResponse, request: HTTPRequest, *, issued_at: float) -> Token:
@@ -200,19 +206,21 @@ def refusal(response: HTTPResponse, request: HTTPRequest, what: str = "the token
     said = ": ".join(part for part in (code, description) if part)
     if status in (408, 429) or status >= 500 or (code in _TEMPORARY and status >= 400):
         return TransportError(
-            f"{request.url} answered {status}{f' ({said})' if said else ''}; {what} can be tried again later",
+            f"{request.place} answered {status}{f' ({said})' if said else ''}; {what} can be tried again later",
             status=status,
             retry_after=retry_after(response.headers),
         )
     if 300 <= status < 400:
         return InvalidResponseError(
-            f"{request.url} answered {status} and wants to redirect; secrets are not sent after a redirect. "
+            f"{request.place} answered {status} and wants to redirect; secrets are not sent after a redirect. "
             f"Configure the endpoint's final URL",
             status=status,
         )
     if said and (status >= 400 or (code and "error" in members)):
+        if code in _ADVICE:
+            said = f"{said.rstrip('.')}. {_ADVICE[code]}"
         return ResponseError(
-            f"{request.url} refused {what} with {status}: {said}",
+            f"{request.place} refused {what} with {status}: {said}",
             error=code,
             error_description=description or None,
             error_uri=_text(members.get("error_uri"), request) or None,
@@ -224,7 +232,14 @@ def refusal(response: HTTPResponse, request: HTTPRequest, what: str = "the token
     return None
 
 
-_SHOWN = frozenset({"error", "error_description", "error_uri", "access_token", "refresh_token", "id_token"})
+_TOKENS = frozenset({"access_token", "refresh_token", "id_token"})
+_SHOWN = _TOKENS | {"error", "error_description", "error_uri"}
+_ADVICE = {
+    "invalid_client": (
+        "Compare the client id, its secret and token_endpoint_auth_method= with what the client is registered with"
+    ),
+    "unauthorized_client": "The client is not registered for this grant: register it for that, or use another grant",
+}
 
 
 def _told(members: object, request: HTTPRequest) -> tuple[str, str, Mapping[str, Any]]:
@@ -258,10 +273,10 @@ def _members(response: HTTPResponse) -> object:
 
 
 def _not_a_token(response: HTTPResponse, request: HTTPRequest) -> str:
-    kind = cleaned(response.headers.get("content-type", "no content type"), limit=60)
+    kind = cleaned(_text(response.headers.get("content-type", "no content type"), request), limit=60)
     seen = "an HTML page" if b"<html" in response.body[:2000].lower() else f"{len(response.body)} bytes of {kind}"
     return (
-        f"{request.url} answered {response.status} with {seen}, which is no token answer (RFC 6749, section 5). "
+        f"{request.place} answered {response.status} with {seen}, which is no token answer (RFC 6749, section 5). "
         f"Is this URL the token endpoint?"
     )
 
@@ -279,7 +294,8 @@ def _text(value: object, request: HTTPRequest) -> str:
 def _shown(value: object, request: HTTPRequest, depth: int = 0) -> object:
     """Give a further member of an error answer as it may be shown, without what is nested deeper than four levels."""
     if isinstance(value, dict) and depth < 4:
-        return {_text(name, request): _shown(item, request, depth + 1) for name, item in list(value.items())[:20]}
+        items = [(name, item) for name, item in value.items() if name not in _TOKENS][:20]
+        return {_text(name, request): _shown(item, request, depth + 1) for name, item in items}
     if isinstance(value, list) and depth < 4:
         return [_shown(item, request, depth + 1) for item in value[:20]]
     return _text(value, request) if isinstance(value, str) else value if isinstance(value, int | float) else None

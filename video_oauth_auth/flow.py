@@ -135,12 +135,20 @@ class RequestFlow(_Auth):
         status, origin = response.status_code, _origin(str(response.request.url))
         self._tokens.reporter.emit(RequestReplayed, origin=origin, status=status)
         if self._tokens.replayed(token, accepted=status != 401):
-            logger.warning(
-                "%s answers 401 to a token that was fetched this moment. The token is not the trouble, and renewals "
-                "for 401 pause now. %s",
-                origin,
-                self.hint or "The client may lack a permission, or the API may want another audience or scope.",
-            )
+            self._tell_futile(f"{origin} answers 401 to a token that was fetched this moment")
+
+    def _judge_same(self, response: Any, token: Token) -> None:
+        """Report that the renewal has brought the rejected token again, or was not tried, for that reason."""
+        if self._tokens.replayed(token, accepted=False):
+            origin = _origin(str(response.request.url))
+            self._tell_futile(f"{origin} answers 401, and the authorization server gives the same token again")
+
+    def _tell_futile(self, what: str) -> None:
+        logger.warning(
+            "%s. The token is not the trouble, and renewals for 401 pause now. %s",
+            what,
+            self.hint or "The client may lack a permission, or the API may want another audience or scope.",
+        )
 
     def _hidden_401(self, sent: tuple[Token, ...], request: Any) -> None:
         """Look at what closed the flow: an event hook may have raised at a 401, which the flow then never sees."""
@@ -203,7 +211,10 @@ class RequestFlow(_Auth):
         newer = self._wait(_Wanted(request, rejected))
         if request.body is None:  # a redirect has dropped the body
             rewind = always
-        if newer == rejected or rewind is None or not rewind():
+        if newer == rejected:
+            self._judge_same(response, newer)
+            return response
+        if rewind is None or not rewind():
             return response
         hooks = request.hooks["response"]  # which the hops that follow share
         ours = next((place for place, hook in enumerate(hooks) if _is_hook_of(self, hook)), None)
@@ -240,7 +251,10 @@ class RequestFlow(_Auth):
         newer = yield _Wanted(last, rejected, response=response)
         if last.stream is not request.stream:  # a redirect has dropped the body
             rewind = httpx_body(last)
-        if newer == rejected or rewind is None or not rewind():
+        if newer == rejected:
+            self._judge_same(response, newer)
+            return
+        if rewind is None or not rewind():
             return
         last.headers["Authorization"] = self._prefix + newer.access_token
         again = yield last

@@ -158,7 +158,7 @@ class Renewer:
         try:
             return self.keeper.lock(stack, timeout)
         except TimeoutError:
-            raise StoreError(f"others held the lock of the stored token for {timeout:g} s") from None
+            raise StoreError(f"others held the lock of the stored token for {timeout:g} s", transient=True) from None
 
     def _forget(self) -> None:
         self._seed = self._dead = self.keeper.unsaved = None
@@ -227,7 +227,10 @@ class Renewer:
             if newer is None:
                 raise
             found = self._settings.hold(newer)
-            return found if found.usable_until > now() else self._refresh(newer, newer, attempt, entry)
+            if found.usable_until <= now():
+                return self._refresh(newer, newer, attempt, entry)
+            attempt.adopted = True
+            return found
         if token.refresh_token is None:
             token = replace(token, refresh_token=refresh_token, refresh_expires_at=base.refresh_expires_at)
         token = self._identified(replace(token, scope=token.scope or base.scope), base, attempt, entry)
@@ -282,7 +285,8 @@ class Renewer:
             if adopted := self._adopt(self.keeper.look(), attempt):
                 return adopted
             if now() > patience:
-                raise StoreError(f"others held the lock of the stored token for {attempt.budget.spent():.0f} s")
+                waited = attempt.budget.spent()
+                raise StoreError(f"others held the lock of the stored token for {waited:.0f} s", transient=True)
 
     def _adopt(self, stored: Token | None, attempt: Attempt) -> Token | None:
         """Take over a stored token that is another one than ours and good enough for this attempt."""
@@ -311,17 +315,17 @@ class Renewer:
 
     def _without_store(self, error: StoreError, attempt: Attempt) -> Token:
         """Go on without the store where that spends no refresh token."""
-        self.keeper.warn("locked", error)
+        held: Held | None = None
         unsaved = self.keeper.unsaved
         if unsaved is not None and attempt.reason != "rejected" and now() < unsaved.held.fresh_until:
-            return self._keep(unsaved.held, None, attempt)
-        if self._seed is not None and attempt.reason == "first":
+            held = unsaved.held
+        elif self._seed is not None and attempt.reason == "first":
             seeded = self._settings.hold(self._seed)
-            if now() < seeded.usable_until:
-                return self._keep(seeded, None, attempt)
-        if self._settings.unattended_grant is None:
+            held = seeded if now() < seeded.usable_until else None
+        if held is None and self._settings.unattended_grant is None:
             raise error
-        return self._keep(self._ask(None, None, attempt, None), None, attempt)
+        self.keeper.warn("locked", error)
+        return self._keep(held or self._ask(None, None, attempt, None), None, attempt)
 
 
 _WHY: dict[LoginReason, str] = {

@@ -66,8 +66,8 @@ class TokenSource:
         grant: by what right; None for tokens that come from elsewhere and can only be refreshed.
         store: where tokens outlive this object and where processes meet; private memory if not given.
         user: whose token it is, where one program serves several people.
-        token: a token to begin with: a `Token`, the mapping that a token endpoint gave, or the access token as text
-            (used until a 401). What the store has wins over it.
+        token: a token to begin with: a `Token`, the mapping that a token endpoint gave (a `refresh_token` alone will
+            do), or the access token as text (used until a 401). What the store has wins over it.
         renew_ahead: seconds before its end from which a token is renewed, but never more than a fifth of its life.
         token_timeout: seconds that a renewal may take, everything included.
         http_client: a `requests.Session`, `httpx.Client` or `httpx2.Client` whose transports, TLS and proxy settings

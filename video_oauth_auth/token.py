@@ -6,16 +6,17 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from .errors import ConfigurationError, InvalidResponseError, cleaned
+from .errors import ConfigurationError, InvalidResponseError
 
 __all__ = ["GivenToken", "Token", "given_token"]
 
 TEN_YEARS = 10 * 365.25 * 86400.0
 
+_TYPE = re.compile(r"[A-Za-z_]{1,12}")
 # RFC 6749, appendix A.12 allows any visible ASCII; blanks at the ends would not survive as a header value.
 _HEADER_SAFE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _KNOWN = frozenset(
@@ -108,10 +109,13 @@ class Token:
 
 
 GivenToken = Token | Mapping[str, Any] | str
+NONE_YET = "none-yet"  # the access token of whom only a refresh token was given; it has ended, and is never sent
 
 
 def given_token(token: GivenToken) -> Token:
     """Read a token that comes from the user: a `Token`, a token endpoint's answer, or the access token as text.
+
+    A mapping may have a `refresh_token` only.
 
     Raises:
         InvalidResponseError: there is no access token in it that could be sent.
@@ -125,6 +129,8 @@ def given_token(token: GivenToken) -> Token:
         raise ConfigurationError(f"a token is a Token, a mapping or a text, not {type(token).__name__}")
     if "expires_at" in token:  # saved by another program: what its expires_in counts from is not known any more
         token = {name: value for name, value in token.items() if name != "expires_in"}
+    if token.get("refresh_token") and not token.get("access_token"):
+        return replace(Token.from_response({**token, "access_token": NONE_YET}), expires_at=0.0)
     return Token.from_response(token)
 
 
@@ -148,8 +154,9 @@ def _token_type(value: object) -> str:
     if value is None or value == "":
         return "Bearer"
     if not isinstance(value, str) or value.lower() != "bearer":
-        shown = cleaned(value, limit=40) if isinstance(value, str) else type(value).__name__
-        raise InvalidResponseError(f"the token endpoint gave a token of type {shown!r}; only bearer tokens can be used")
+        # What is longer than a name may be the token, where a server has mixed the two up.
+        shown = repr(value) if isinstance(value, str) and _TYPE.fullmatch(value) else "(not shown)"
+        raise InvalidResponseError(f"the token endpoint gave a token of type {shown}; only bearer tokens can be used")
     return value
 
 

@@ -150,7 +150,7 @@ def _failed(error: Exception, request: HTTPRequest, watched: Connections) -> Tra
             ". The verify=, cert= and proxies= of your own session do not apply to token calls; "
             "give a session or client that has them as http_client="
         )
-    message = f"{request.method} {request.url} failed while {watched.budget.phase}: {text}{hint}"
+    message = f"{request.method} {request.place} failed while {watched.budget.phase}: {text}{hint}"
     failure = TransportError(message, sent=sent)
     failure.lasting = any(map(_lasts, _chain(error)))
     return failure

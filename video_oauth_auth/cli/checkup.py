@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from rich.text import Text
 
-from ..errors import LoginRequired, OAuthError, ResponseError, TransportError, cleaned
+from ..errors import LoginRequired, OAuthError, TransportError, cleaned
 from .output import LATER, OTHER, REFUSED, SIGN_IN, USAGE, exit_code, results
 
 __all__ = ["Checkup", "Skipped", "Trouble"]
@@ -87,11 +87,6 @@ class Checkup:
     def _hint(self, error: OAuthError) -> str:
         if isinstance(error, LoginRequired):
             return f". Sign in with: video-oauth-auth {self.login}"
-        if isinstance(error, ResponseError) and error.error in ("invalid_client", "unauthorized_client"):
-            return (
-                ". Compare client_id and secret with those at the server, and token_endpoint_auth_method and the grant "
-                "with what the client is registered for"
-            )
         if isinstance(error, TransportError):
             return ". Look at the network, the proxy (HTTPS_PROXY, NO_PROXY), and whether the URL is right"
         return ""

@@ -53,19 +53,19 @@ def read_device_authorization(
     error = refusal(response, request, "the device authorization")
     if error is not None:
         raise error
-    members = read_object(response, request.url)
+    members = read_object(response, request.place)
     lifetime = number(members.get("expires_in")) or 0.0
     if lifetime <= 0:
-        raise InvalidResponseError(f"{request.url} does not say how long its device code can be used (expires_in)")
+        raise InvalidResponseError(f"{request.place} does not say how long its device code can be used (expires_in)")
     interval = number(members.get("interval"))
-    user_code = cleaned(_text(members, "user_code", request.url), limit=100)
+    user_code = cleaned(_text(members, "user_code", request.place), limit=100)
     if not user_code:
-        raise InvalidResponseError(f"{request.url} gave a user_code that cannot be typed")
+        raise InvalidResponseError(f"{request.place} gave a user_code that cannot be typed")
     return DeviceAuthorization(
-        device_code=_text(members, "device_code", request.url),
+        device_code=_text(members, "device_code", request.place),
         user_code=user_code,
-        verification_uri=_page(members, "verification_uri", request.url, insecure_origins),
-        verification_uri_complete=_page(members, "verification_uri_complete", request.url, insecure_origins)
+        verification_uri=_page(members, "verification_uri", request.place, insecure_origins),
+        verification_uri_complete=_page(members, "verification_uri_complete", request.place, insecure_origins)
         if members.get("verification_uri_complete")
         else None,
         expires_at=now() + min(lifetime, LONGEST_LIFE),

@@ -66,7 +66,9 @@ class StoreKey:
             parts.append(getattr(grant, "username", ""))
         # JSON quotes what it joins: no two different lists of parts can look the same.
         digest = hashlib.sha256(json.dumps(parts, ensure_ascii=True).encode("ascii")).hexdigest()
-        return cls(id=f"v1-{digest[:40]}", issuer=server.name, client_id=client.client_id or "", user=user)
+        # Some gateways want a key in the query of the token endpoint, and a name is shown.
+        issuer = server.name.partition("?")[0]
+        return cls(id=f"v1-{digest[:40]}", issuer=issuer, client_id=client.client_id or "", user=user)
 
 
 class Entry(Protocol):
