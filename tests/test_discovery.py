@@ -19,6 +19,7 @@ from video_oauth_auth import (
     MovingimageAuth,
     OAuth2Auth,
     OAuthClient,
+    OAuthError,
     TokenSource,
     TransportError,
     discover,
@@ -178,6 +179,35 @@ def test_a_token_endpoint_given_as_issuer_gets_a_message_that_says_so(oauth_serv
         InvalidResponseError, match=r"looks like a token endpoint.*AuthorizationServer\(token_endpoint="
     ):
         discover(oauth_server.token_endpoint)
+
+
+@pytest.mark.parametrize("path", ["/v4/access_token", "/oauth2/token", "/oauth2/token/"])
+@pytest.mark.parametrize(
+    ("status", "content"),
+    [
+        (404, {}),
+        (405, {"json": {"error": "invalid_request"}}),
+        (200, {"html": "<html></html>"}),
+        (200, {"json": {"error": "invalid_request"}}),
+        (200, {"json": metadata("https://login.example.com")}),
+        (501, {}),
+    ],
+)
+def test_whatever_a_token_endpoint_answers_it_is_told_that_it_looks_like_one(path, status, content):
+    issuer = f"https://login.example.com{path}"
+    with respx.mock() as mock:
+        mock.route(host="login.example.com").mock(return_value=httpx.Response(status, **content))
+        with pytest.raises(OAuthError, match="This looks like a token endpoint") as caught:
+            discover(issuer)
+    assert str(caught.value).endswith(f"AuthorizationServer(token_endpoint={issuer!r})")
+
+
+@pytest.mark.parametrize("issuer", ["https://login.example.com", "https://login.example.com/token/tv"])
+def test_no_other_issuer_is_taken_for_one(issuer):
+    with respx.mock() as mock:
+        mock.route(host="login.example.com").respond(404)
+        with pytest.raises(InvalidResponseError, match=r"no metadata: \S+ and \S+ answered 404$"):
+            discover(issuer)
 
 
 # --- in a source ----------------------------------------------------------------------------------------------------

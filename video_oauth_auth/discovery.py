@@ -14,7 +14,7 @@ from . import transport
 from .budget import Budget
 from .documents import Kept, get, lifetime, read_object, usable
 from .endpoints import HTTPResponse
-from .errors import ConfigurationError, InvalidResponseError, cleaned
+from .errors import ConfigurationError, InvalidResponseError, TransportError, cleaned
 from .origin import Origin, checked_endpoint, insecure_members, is_loopback, origin_of, written
 from .server import ENDPOINTS, AuthorizationServer
 
@@ -22,6 +22,7 @@ __all__ = ["Directory", "WebFinger", "discover"]
 
 OPENID = "/.well-known/openid-configuration"
 OAUTH = "/.well-known/oauth-authorization-server"
+_TOKEN_ENDPOINT = re.compile(r"/(access_)?token/?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +120,23 @@ class Directory:
     def _read(
         self, urls: list[str], issuer: str, via: transport.Via, budget: Budget
     ) -> tuple[AuthorizationServer, float]:
+        try:
+            return self._found(urls, issuer, via, budget)
+        except (InvalidResponseError, TransportError) as error:
+            if _TOKEN_ENDPOINT.search(urlsplit(issuer).path):
+                advice = f"This looks like a token endpoint: give it as AuthorizationServer(token_endpoint={issuer!r})"
+                error.args = (f"{error}. {advice}",)
+            raise
+
+    def _found(
+        self, urls: list[str], issuer: str, via: transport.Via, budget: Budget
+    ) -> tuple[AuthorizationServer, float]:
         for url in urls:
             response = get(url, via, budget)
             if response.status == 200:
                 return _metadata(response, url, issuer, self.insecure_origins), lifetime(response.headers)
-        hint = ""
-        if re.search(r"/(access_)?token/?$", urlsplit(issuer).path):
-            hint = f". This looks like a token endpoint: give it as AuthorizationServer(token_endpoint={issuer!r})"
         raise InvalidResponseError(
-            f"the issuer {issuer} has no metadata: {' and '.join(urls)} answered {response.status}{hint}",
+            f"the issuer {issuer} has no metadata: {' and '.join(urls)} answered {response.status}",
             status=response.status,
         )
 
