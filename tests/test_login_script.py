@@ -34,6 +34,7 @@ from video_oauth_auth import (
     TransportError,
 )
 from video_oauth_auth.login import interactive
+from video_oauth_auth.stores import EncryptedStore
 from video_oauth_auth.testing import FormFiller, Hold, LoopbackServer, OAuthServer, unavailable, with_members
 
 from . import login_runs
@@ -175,11 +176,11 @@ def test_what_the_library_sets_itself_is_no_further_parameter(server, name):
 
 
 def test_with_a_store_in_memory_it_says_that_the_sign_in_ends_with_the_program(server):
-    lines: list[str] = []
-    auth_at(server).login(open_browser=Tab(), notify=lines.append)
-    assert "until this program ends" in lines[-1]
-    auth_at(server, store=WorkingStore()).login(open_browser=Tab(), notify=lines.append)
-    assert "until this program ends" not in lines[-1]
+    encrypted = EncryptedStore(MemoryStore(), key=EncryptedStore.new_key())
+    for store, said in ((None, True), (encrypted, True), (WorkingStore(), False)):
+        lines: list[str] = []
+        auth_at(server, store=store).login(open_browser=Tab(), notify=lines.append)
+        assert ("until this program ends" in lines[-1]) is said
 
 
 def test_messages_go_to_stderr_if_nobody_else_takes_them(server, capsys):

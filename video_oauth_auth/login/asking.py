@@ -61,7 +61,8 @@ def ask(
             token = _on_device(source, sign_in, grant, person, parameters)
         else:
             token = _in_browser(source, sign_in, person, parameters, complete)
-    if isinstance(source.settings.store, MemoryStore):
+    store = source.settings.store
+    if isinstance(getattr(store, "inner", store), MemoryStore):  # EncryptedStore has another store inside
         person.tell("Signed in until this program ends; a shared store=, such as FileStore(), keeps it.")
     else:
         person.tell("Signed in.")
