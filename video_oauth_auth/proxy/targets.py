@@ -63,9 +63,10 @@ class Targets:
             Refusal: the host is not known, or the path is none.
         """
         root = scope.get("root_path", "").rstrip("/")
-        authority, _, path = _below(root, scope).removeprefix(b"/").partition(b"/")
+        start, _, below = _below(root, scope).partition(b"/")
+        authority, _, path = below.partition(b"/")
         origin = self._by_authority.get(authority.decode("latin-1").lower())
-        if origin is None:
+        if start or origin is None:
             raise Refusal(404, "unknown_host", "This proxy forwards /HOST/PATH, for the hosts of its platform only.")
         query = scope.get("query_string", b"")
         try:
