@@ -284,10 +284,12 @@ def test_a_proxy_that_refuses_is_named_with_what_to_do_and_without_a_password(
     caplog.set_level(logging.DEBUG)
     client = client_with(library, ca=company.path, proxy=proxy.url(userinfo))
     with client, pytest.raises(TransportError) as caught:
-        source_at(server, http_client=client, token_timeout=1).get_token()
+        source_at(server, http_client=client).get_token()
     assert "407 Proxy Authentication Required" in str(caught.value)
-    assert "http_client=" in str(caught.value)
+    assert "http_client=" not in str(caught.value)  # one was given
     assert caught.value.transient
+    assert not caught.value.sent  # a refresh token would not be lost
+    assert len(proxy.tunnels) == 3  # some proxies lock an account after a few more
     assert caught.value.__cause__ is caught.value.__context__ is None
     assert server.received == []
     assert "not-her-password" not in f"{caught.value!r} {caplog.text}"
@@ -321,6 +323,35 @@ def test_a_proxy_that_is_not_there_is_told_without_its_password(
         source_at(server, http_client=client, token_timeout=1).get_token()
     assert not caught.value.sent
     assert USERINFO not in str(caught.value)
+
+
+@libraries
+@pytest.mark.parametrize("place", ["given", "environment"])
+def test_a_password_that_is_not_encoded_is_not_shown(
+    library: ModuleType, place: str, server: TokenServer, company: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "http://ann:se#cret@127.0.0.1:1"
+    client = None
+    if place == "environment":
+        monkeypatch.setenv("HTTPS_PROXY", url)
+    elif library is requests:
+        client = client_with(library, ca=company.path, proxy=url)
+    else:
+        pytest.raises(library.InvalidURL, library.Client, proxy=url)  # is told when the client is made
+        return
+    source = source_at(server, http_client=client)
+    with pytest.raises(TransportError, match="URL of a proxy cannot be read") as caught:
+        source.wait(library=library.__name__)
+    assert "'se" not in str(caught.value)
+    assert not caught.value.sent
+
+
+def test_a_ca_bundle_that_is_not_there_is_named(server: TokenServer, tmp_path: Path) -> None:
+    session = requests.Session()
+    session.verify = str(tmp_path / "missing-ca.pem")
+    with pytest.raises(TransportError, match="there is no CA bundle .*missing-ca.pem") as caught:
+        source_at(server, http_client=session).get_token()
+    assert not caught.value.sent
 
 
 # A client certificate
@@ -364,9 +395,10 @@ def test_without_the_right_client_certificate_there_is_no_token(
 ) -> None:
     other = Authority(tmp_path, "other-ca").issue("stranger") if has_one else None
     with client_with(library, ca=company.path, certificate=other) as client, pytest.raises(TransportError) as caught:
-        source_at(strict_server, http_client=client, token_timeout=1).get_token()
+        source_at(strict_server, http_client=client, token_timeout=3).get_token()
     assert caught.value.transient
     assert strict_server.received == []
+    assert not caught.value.sent or "alert" not in str(caught.value)  # else only a reset has come
 
 
 def test_one_session_may_carry_the_auth_object_and_lend_its_settings(

@@ -29,8 +29,8 @@ def _over_httpx(module: Any, client: httpx.Client, request: HTTPRequest, watched
     def trace(event: str, info: dict[str, Any]) -> None:
         if event == "connection.connect_tcp.complete":
             watched.add(info["return_value"].get_extra_info("socket"))
-        elif event.endswith("send_request_headers.started"):
-            now_sent(watched, request)
+        elif event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+            now_sent(watched, request)  # before, only a proxy has received something
 
     left = max(watched.budget.remaining(), 0.001)
     timeout = {

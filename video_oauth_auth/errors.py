@@ -58,10 +58,11 @@ class TransportError(OAuthError):
     Attributes:
         status: the HTTP status (429 or 5xx), or None where no complete answer arrived.
         sent: True where the server may have received the request.
+        lasting: True where a wait of seconds will not help: an unknown host, a certificate that does not verify.
     """
 
     transient = True
-    lasting: bool = False  # a wait of seconds will not help: an unknown host, a certificate that does not verify
+    lasting: bool = False
 
     def __init__(
         self,

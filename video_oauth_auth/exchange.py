@@ -53,6 +53,8 @@ def _new_tls_context(library: Library, ca_bundle: str) -> ssl.SSLContext:
     from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
     where = ca_bundle or DEFAULT_CA_BUNDLE_PATH
+    if not Path(where).exists():
+        raise FileNotFoundError(f"there is no CA bundle {where}")
     is_folder = Path(where).is_dir()
     return ssl.create_default_context(cafile=None if is_folder else where, capath=where if is_folder else None)
 

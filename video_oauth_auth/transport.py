@@ -110,11 +110,11 @@ def send(request: HTTPRequest, *, via: Via, budget: Budget) -> HTTPResponse:
             # At the deadline the connection is shut down; what had come may look like an answer that ends there.
             if not watched.ended or response.headers.keys() & SAYS_ITS_LENGTH:
                 return response
-            failure = _failed(TimeoutError(), request, watched)
+            failure = _failed(TimeoutError(), request, via, watched)
         except OAuthError as error:
             failure = error.copied()
         except Exception as error:  # noqa: BLE001 - every library, adapter and mock has errors of its own
-            failure = _failed(error, request, watched)
+            failure = _failed(error, request, via, watched)
     raise failure  # outside the handlers: the library's exceptions hold the request and its secrets
 
 
@@ -133,37 +133,58 @@ _NOTHING_SENT = frozenset(
 )
 
 
-def _failed(error: Exception, request: HTTPRequest, watched: Connections) -> TransportError:
-    names = {type(one).__name__ for one in _chain(error)}
-    text = str(error)
-    for secret in request.secrets:
-        text = text.replace(secret, "…").replace(repr(secret)[1:-1], "…")
-    text = cleaned(text) or type(error).__name__
-    sent = watched.budget.sent
+def _failed(error: Exception, request: HTTPRequest, via: Via, watched: Connections) -> TransportError:
+    chain = list(_chain(error))
+    names = {type(one).__name__ for one in chain}
+    is_refused = any(map(_refuses_certificate, chain))
+    sent = watched.budget.sent and not is_refused
     if watched.blind and (type(error).__name__ in _NOTHING_SENT or "NewConnectionError" in names):
         sent = False
-    if watched.ended:
-        text = f"no complete answer within {watched.budget.seconds:g} s (token_timeout)"
     hint = ""
-    if names & {"SSLError", "SSLCertVerificationError", "ProxyError"}:
+    if names & {"SSLError", "SSLCertVerificationError", "ProxyError"} and via.client is None:
         hint = (
             ". The verify=, cert= and proxies= of your own session do not apply to token calls; "
             "give a session or client that has them as http_client="
         )
+    text = _said(error, names, request, watched)
     message = f"{request.method} {request.place} failed while {watched.budget.phase}: {text}{hint}"
     failure = TransportError(message, sent=sent)
-    failure.lasting = any(map(_lasts, _chain(error)))
+    failure.lasting = is_refused or any(map(_lasts, chain))
     return failure
+
+
+def _said(error: Exception, names: set[str], request: HTTPRequest, watched: Connections) -> str:
+    """Give what the library says, without secrets."""
+    if watched.ended:
+        return f"no complete answer within {watched.budget.seconds:g} s (token_timeout)"
+    if names & _URL_OF_PROXY:  # ours has been read before; what cannot be read of that of a proxy may be its password
+        return (
+            "the URL of a proxy cannot be read. It is http://host:port or http://name:password@host:port, the special "
+            "characters of the password percent-encoded"
+        )
+    text = str(error)
+    for secret in request.secrets:
+        text = text.replace(secret, "…").replace(repr(secret)[1:-1], "…")
+    return cleaned(text) or type(error).__name__
+
+
+def _refuses_certificate(error: BaseException) -> bool:
+    """Tell whether the server wants another client certificate; it has read nothing of the request then."""
+    reason = (error.reason or "") if isinstance(error, ssl.SSLError) else ""
+    return "ALERT" in reason and ("CERTIFICATE" in reason or "UNKNOWN_CA" in reason)
 
 
 def _lasts(error: BaseException) -> bool:
     """Tell whether a wait of seconds will not mend it: a typo in the URL should show at once."""
     if isinstance(error, socket.gaierror):
         return error.errno != socket.EAI_AGAIN
-    return isinstance(error, ssl.SSLCertVerificationError) or type(error).__name__ in _NO_TRANSPORT
+    if type(error).__name__ == "ProxyError" and "407" in str(error):
+        return True  # and some proxies lock an account after a few of these
+    return isinstance(error, ssl.SSLCertVerificationError | FileNotFoundError) or type(error).__name__ in _NO_TRANSPORT
 
 
-_NO_TRANSPORT = frozenset({"UnsupportedProtocol", "InvalidSchema", "InvalidURL", "NoMockAddress"})
+_URL_OF_PROXY = frozenset({"InvalidURL", "LocationParseError", "InvalidProxyURL"})
+_NO_TRANSPORT = _URL_OF_PROXY | {"UnsupportedProtocol", "InvalidSchema", "NoMockAddress", "ImportError"}
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
