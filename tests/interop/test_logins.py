@@ -19,7 +19,7 @@ from video_oauth_auth import (
 )
 
 from .browser.landing import Landing
-from .browser.pages import deny, forget_cookies, sign_in, sign_out
+from .browser.pages import deny, forget_cookies, heading, sign_in, sign_out
 from .callers import open_caller
 from .exchange import Exchange, current
 from .keycloak import NATIVE_APP, TELEVISION, WEB_APP, Realm
@@ -72,6 +72,35 @@ def test_alice_signs_in_once_works_past_an_expiry_and_signs_out(
         assert not short_api.accepts(ended.access_token)
         with pytest.raises(LoginRequired):
             caller.get(short_api.video_managers_url)
+    assert "REFRESH_TOKEN_ERROR" not in short.events()
+
+
+@pytest.mark.parametrize("response_mode", ["query", "fragment"])
+def test_the_page_at_the_end_says_so_wherever_the_answer_comes(
+    response_mode: str, browser: Chrome, platform: Realm, platform_api: VideoManagerApi
+) -> None:
+    auth = native_app(platform_api)
+    opener = opened_by(browser, platform, "alice")
+    token = auth.login(open_browser=opener, timeout=LOGIN_TIMEOUT, response_mode=response_mode)
+    assert token.claims is not None
+    assert heading(browser, mark="yes") == "Your sign-in has arrived"
+
+
+@in_two_clients
+def test_a_web_application_with_a_secret_works_past_an_expiry(
+    library: str, browser: Chrome, short: Realm, short_api: VideoManagerApi, landing: Landing
+) -> None:
+    """Its refreshes have the parameters of the vendor's page: response_type, and the redirect URI."""
+    auth = web_app(short_api, landing)
+    pending = auth.begin_login(user="alice")
+    opened_by(browser, short, "alice")(pending.url)
+    token = auth.complete_login(pending, landing.visited())
+    with open_caller(library, auth.for_user("alice")) as caller:
+        while time.time() < (token.expires_at or 0) + 1:
+            assert caller.get(short_api.video_managers_url).json == [VIDEO_MANAGER]
+
+    assert current(auth.for_user("alice")).refresh_token != token.refresh_token
+    assert short.events()["REFRESH_TOKEN"] >= 1
     assert "REFRESH_TOKEN_ERROR" not in short.events()
 
 

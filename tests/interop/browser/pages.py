@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.expected_conditions import staleness_of
+from selenium.webdriver.support.expected_conditions import staleness_of, visibility_of_element_located
 from selenium.webdriver.support.wait import WebDriverWait
 
 PAGE_TIMEOUT = 60.0
@@ -56,6 +56,13 @@ def sign_out(browser: Chrome, url: str) -> None:
 def forget_cookies(browser: Chrome) -> None:
     """Leaves the browser to somebody else: no server knows it any more."""
     browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+
+
+def heading(browser: Chrome, *, mark: str) -> str:
+    """Waits for our own page with that mark, `yes` or `no`, at the end of a sign-in; gives what it says first."""
+    with _at_work:
+        where = (By.CSS_SELECTOR, f"main.{mark} h1")
+        return WebDriverWait(browser, PAGE_TIMEOUT).until(visibility_of_element_located(where)).text
 
 
 # A sign-in is over for the program before it is for the browser, which `login()` lets work on a thread of its own.
