@@ -109,7 +109,7 @@ def _threads(table: Table) -> Plot:
 
 def _tasks(table: Table) -> Plot:
     calls = Bars(title=table.title, axis="token calls", bars=_worst(table, 0))
-    seconds = Bars(title="Until all tasks have their answer", axis="seconds", bars=_worst(table, 2, "s", limit=True))
+    seconds = Bars(title="Until all tasks have their answer", axis="seconds", bars=_bars(table.rows, 2, "s"))
     return Plot(alt=f"{_told(calls)} {_told(seconds)}", panels=(calls, seconds))
 
 
@@ -230,16 +230,16 @@ def _label(value: float, unit: Unit) -> str:
     return f"{value:,.0f}" if unit in WITHOUT_UNIT else f"{value:,.1f}"
 
 
-def _worst(table: Table, column: int, unit: Unit = "count", *, limit: bool = False) -> tuple[Bar, ...]:
-    """Give one bar for each library: that of its client with the largest value."""
+def _worst(table: Table, column: int) -> tuple[Bar, ...]:
+    """Give one bar for each library: that of its client with the largest count."""
     found: dict[str, Row] = {}
     for row in table.rows:
         package = row.name.partition(" in ")[0]
-        if row.values[column] is None or (package == STATIC and not limit):
+        if row.values[column] is None or package == STATIC:
             continue
         if package not in found or _number(row, column) > _number(found[package], column):
             found[package] = Row(name=package, values=row.values)
-    return _bars(found.values(), column, unit)
+    return _bars(found.values(), column, "count")
 
 
 def _first_of_each(rows: Sequence[Row]) -> list[Row]:
