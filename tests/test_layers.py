@@ -81,6 +81,7 @@ LAYERS: dict[str, set[str]] = {
     "the front door": {""},
     "the proxy": {
         "proxy",
+        "proxy.answers",
         "proxy.app",
         "proxy.caller",
         "proxy.callers",
@@ -329,7 +330,10 @@ def test_an_optional_library_is_imported_in_one_module_only():
         ("requests", {"by_requests", "exchange", "transport", "replay"}),  # exchanges, the second try
         ("authlib", {"endpoints", "assertion", "login.authorization"}),
         ("joserfc", {"assertion", "login.keys"}),  # signing and verifying
-        ("httpx", {"flow", "origin", "by_httpx", "proxy.app", "proxy.targets"}),  # URLs, types, forwarding
+        (
+            "httpx",
+            {"flow", "origin", "by_httpx", "proxy.answers", "proxy.app", "proxy.targets"},
+        ),  # URLs, types, forwarding
     ],
 )
 def test_a_required_library_is_imported_where_it_is_needed(library, users):

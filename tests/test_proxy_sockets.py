@@ -352,6 +352,16 @@ def test_what_is_no_answer_is_a_502(start, platform, raw):
     assert proxy.ask("/y")[0] == 200
 
 
+def test_a_401_of_any_length_takes_little_room(start, platform):
+    """The auth object reads it as a whole, to know what is wrong with the token."""
+    long = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: %d\r\n\r\n"
+    platform.answers |= {"/long": long % 2_000_000 + bytes(2_000_000), "/short": long % 500_000 + bytes(500_000)}
+    proxy = start()
+    assert proxy.ask("/long")[0] == 502
+    status, _, body = proxy.ask("/short")
+    assert (status, body.count(b"\0")) == (401, 500_000)
+
+
 @pytest.mark.parametrize(
     ("location", "passed"),
     [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import http.cookiejar
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -19,9 +18,10 @@ from starlette.websockets import WebSocketClose
 
 from ..auth import OAuth2Auth
 from ..errors import ConfigurationError, LoginRequired, OAuthError, TransportError
+from .answers import body_of, client_for, headers_of
 from .caller import Caller
 from .callers import Callers
-from .headers import for_caller, for_platform
+from .headers import for_platform
 from .refusals import Refusal, busy, too_large
 from .targets import Target, Targets
 
@@ -35,7 +35,6 @@ NOT_FORWARDED = frozenset(("CONNECT", "TRACE"))
 MAX_BODY = 1024**3
 MAX_CONCURRENCY = 100
 _STATUSES = range(200, 600)
-_HEADERS = "headers of the platform"
 
 
 class ProxyApp:
@@ -164,8 +163,10 @@ class ProxyApp:
             content=caller.chunks() if whole is None else whole,
             extensions={"timeout": httpx.Timeout(self._timeout).as_dict()},
         )
+        if self._client is None:
+            self._client = client_for(self._max_concurrency)
         try:
-            response = await self._open().send(forwarded, auth=self._auth, stream=True, follow_redirects=False)
+            response = await self._client.send(forwarded, auth=self._auth, stream=True, follow_redirects=False)
         except (OAuthError, httpx.HTTPError) as error:
             failure = error
         else:
@@ -175,32 +176,20 @@ class ProxyApp:
         logger.warning("%s %s: %s", request.method, target.origin, _told(failure))
         raise _refusal_for(failure)
 
-    def _open(self) -> httpx.AsyncClient:
-        if self._client is None:
-            no_cookies = http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-            limits = httpx.Limits(
-                max_connections=self._max_concurrency, max_keepalive_connections=self._max_concurrency
-            )
-            hooks = {"response": [_without_location]}
-            self._client = httpx.AsyncClient(cookies=no_cookies, limits=limits, event_hooks=hooks)
-        return self._client
-
     # --- back to the caller -------------------------------------------------------------------------------------
 
     async def _returned(self, response: httpx.Response, target: Target, send: Send) -> None:
         if response.status_code not in _STATUSES:
             raise Refusal(502, "platform_unreachable", "The platform sent what is no answer.")
-        headers = for_caller(response.extensions[_HEADERS])
-        if response.is_stream_consumed:  # a 401 to a body that could not be sent again: the auth object has read it
-            headers = [pair for pair in headers if pair[0] not in (b"content-encoding", b"content-length")]
 
         async def patiently(message: Message) -> None:
             async with asyncio.timeout(self._timeout):
                 await send(message)
 
-        answer = StreamingResponse(_chunks(response), response.status_code)
+        answer = StreamingResponse(body_of(response), response.status_code)
         answer.raw_headers = [
-            (name, self.targets.location(target, value) if name == b"location" else value) for name, value in headers
+            (name, self.targets.location(target, value) if name == b"location" else value)
+            for name, value in headers_of(response)
         ]
         try:
             await answer.stream_response(patiently)
@@ -214,21 +203,6 @@ class ProxyApp:
 
 async def _health(_: Request) -> JSONResponse:
     return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
-
-
-async def _without_location(response: httpx.Response) -> None:
-    """Keep httpx from reading a Location: it fails at those that are no URL for it, though it does not follow them."""
-    response.extensions[_HEADERS] = response.headers.raw
-    if "location" in response.headers:
-        del response.headers["location"]
-
-
-async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
-    if response.is_stream_consumed:
-        yield response.content
-        return
-    async for chunk in response.aiter_raw():
-        yield chunk
 
 
 def _told(failure: Exception) -> str:
