@@ -183,6 +183,22 @@ def start(platform: Platform, caplog: pytest.LogCaptureFixture) -> Iterator[Call
         one.close()
 
 
+@pytest.fixture(scope="module")
+def one_for_all() -> Iterator[Proxy]:
+    running = Proxy(Platform())
+    yield running
+    running.close()
+    running.platform.close()
+
+
+@pytest.fixture
+def usual(one_for_all: Proxy) -> Proxy:
+    """A proxy without settings, and a platform that has got nothing yet."""
+    one_for_all.platform.got.clear()
+    one_for_all.platform.answers.clear()
+    return one_for_all
+
+
 def wait_for(condition: Callable[[], object]) -> None:
     end = time.monotonic() + PATIENCE
     while not condition():
@@ -221,22 +237,21 @@ def reset(caller: socket.socket) -> None:
         (["Content-Length: 99999999999999999999"], b"", 413),
     ],
 )
-def test_what_can_be_read_in_two_ways_or_comes_from_elsewhere_is_refused(start, platform, headers, body, status):
-    assert start().ask("/x", "POST", *headers, body=body)[0] == status
-    assert platform.got == []
+def test_what_can_be_read_in_two_ways_or_comes_from_elsewhere_is_refused(usual, headers, body, status):
+    assert usual.ask("/x", "POST", *headers, body=body)[0] == status
+    assert usual.platform.got == []
 
 
-def test_an_ambiguous_length_ends_the_connection(start, platform):
+def test_an_ambiguous_length_ends_the_connection(usual):
     """What follows on it was perhaps no request for whoever is in between."""
-    hidden = f"GET /{platform.host}/hidden HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
-    proxy = start()
-    caller = socket.create_connection(("127.0.0.1", proxy.port), PATIENCE)
+    hidden = f"GET /{usual.platform.host}/hidden HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    caller = socket.create_connection(("127.0.0.1", usual.port), PATIENCE)
     lengths = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
-    caller.sendall(f"POST /{platform.host}/x HTTP/1.1\r\nHost: 127.0.0.1\r\n{lengths}0\r\n\r\n".encode() + hidden)
-    status, headers, body = proxy.answer(caller)
+    caller.sendall(f"POST /{usual.platform.host}/x HTTP/1.1\r\nHost: 127.0.0.1\r\n{lengths}0\r\n\r\n".encode() + hidden)
+    status, headers, body = usual.answer(caller)
     assert (status, headers["connection"]) == (400, "close")
     assert b"HTTP/1.1" not in body
-    assert platform.got == []
+    assert usual.platform.got == []
 
 
 @pytest.mark.parametrize(
@@ -247,11 +262,10 @@ def test_an_ambiguous_length_ends_the_connection(start, platform):
         *((b"/%s/x#y", 400), (b"/%s/x?y#z", 400), (b"/%s/\xc3\xa9", 400), (b"/%s/\x01", 400)),
     ],
 )
-def test_a_target_that_is_no_path_here_is_refused(start, platform, target, status):
-    proxy = start()
-    filled = target % platform.host.encode() if b"%s" in target else target
-    assert proxy.answer(proxy.send(filled))[0] == status
-    assert platform.got == []
+def test_a_target_that_is_no_path_here_is_refused(usual, target, status):
+    filled = target % usual.platform.host.encode() if b"%s" in target else target
+    assert usual.answer(usual.send(filled))[0] == status
+    assert usual.platform.got == []
 
 
 @pytest.mark.parametrize(
@@ -261,24 +275,24 @@ def test_a_target_that_is_no_path_here_is_refused(start, platform, target, statu
         *("/~a'()*!$&+=:@;", "/%E2%82%AC", "/x??a=%0d%0a", "/%zz%", "/\\evil.example"),
     ],
 )
-def test_a_path_arrives_as_it_is_on_its_own_host(start, platform, path):
-    assert start().ask(path)[0] == 200
-    (got,) = platform.got
+def test_a_path_arrives_as_it_is_on_its_own_host(usual, path):
+    assert usual.ask(path)[0] == 200
+    (got,) = usual.platform.got
     line, *headers = got.split("\r\n")
     assert line == f"GET {path} HTTP/1.1"
-    assert sorted(headers) == ["Authorization: Bearer an-invented-token", f"Host: {platform.host}"]
+    assert sorted(headers) == ["Authorization: Bearer an-invented-token", f"Host: {usual.platform.host}"]
 
 
-def test_dot_segments_end_at_the_host(start, platform):
-    start().ask("/../../evil.example/a/./b/../x")
-    assert platform.got[0].startswith("GET /evil.example/a/x HTTP/1.1\r\n")
+def test_dot_segments_end_at_the_host(usual):
+    usual.ask("/../../evil.example/a/./b/../x")
+    assert usual.platform.got[0].startswith("GET /evil.example/a/x HTTP/1.1\r\n")
 
 
-def test_an_upgrade_is_none(start, platform):
+def test_an_upgrade_is_none(usual):
     headers = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: YQ==", "Sec-WebSocket-Version: 13"]
-    assert start().ask("/x", "GET", *headers)[0] == 200
-    assert "pgrade" not in platform.got[0]
-    assert "WebSocket" not in platform.got[0]
+    assert usual.ask("/x", "GET", *headers)[0] == 200
+    assert "pgrade" not in usual.platform.got[0]
+    assert "WebSocket" not in usual.platform.got[0]
 
 
 def test_an_expectation_is_met_here_and_not_where_the_body_is_refused(start, platform):
@@ -326,9 +340,9 @@ def test_a_page_asks_with_headers_beyond_all_measure(start, platform):
         ),
     ],
 )
-def test_an_answer_comes_back_as_it_was_meant(start, platform, raw, status, body):
-    platform.answers["/x"] = raw
-    found, headers, got = start().ask("/x")
+def test_an_answer_comes_back_as_it_was_meant(usual, raw, status, body):
+    usual.platform.answers["/x"] = raw
+    found, headers, got = usual.ask("/x")
     assert (found, got) == (status, body)
     assert {"trailer", "x-hop", "link"}.isdisjoint(headers)
 
@@ -344,21 +358,19 @@ def test_an_answer_comes_back_as_it_was_meant(start, platform, raw, status, body
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
     ],
 )
-def test_what_is_no_answer_is_a_502(start, platform, raw):
-    platform.answers["/x"] = raw
-    proxy = start()
-    status, _, body = proxy.ask("/x")
+def test_what_is_no_answer_is_a_502(usual, raw):
+    usual.platform.answers["/x"] = raw
+    status, _, body = usual.ask("/x")
     assert (status, b"platform_unreachable" in body) == (502, True)
-    assert proxy.ask("/y")[0] == 200
+    assert usual.ask("/y")[0] == 200
 
 
-def test_a_401_of_any_length_takes_little_room(start, platform):
+def test_a_401_of_any_length_takes_little_room(usual):
     """The auth object reads it as a whole, to know what is wrong with the token."""
     long = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nContent-Length: %d\r\n\r\n"
-    platform.answers |= {"/long": long % 2_000_000 + bytes(2_000_000), "/short": long % 500_000 + bytes(500_000)}
-    proxy = start()
-    assert proxy.ask("/long")[0] == 502
-    status, _, body = proxy.ask("/short")
+    usual.platform.answers |= {"/long": long % 2_000_000 + bytes(2_000_000), "/short": long % 500_000 + bytes(500_000)}
+    assert usual.ask("/long")[0] == 502
+    status, _, body = usual.ask("/short")
     assert (status, body.count(b"\0")) == (401, 500_000)
 
 
@@ -371,11 +383,11 @@ def test_a_401_of_any_length_takes_little_room(start, platform):
         *((b"http://user@{host}/x", "http://user@{host}/x"), (b"//{host}/x", "/{host}/x")),
     ],
 )
-def test_a_location_leads_through_the_proxy_or_stays_as_it_is(start, platform, location, passed):
-    filled = location.replace(b"{host}", platform.host.encode())
-    platform.answers["/x"] = b"HTTP/1.1 302 Found\r\nLocation: " + filled + b"\r\nContent-Length: 0\r\n\r\n"
-    status, headers, _ = start().ask("/x")
-    assert (status, headers["location"]) == (302, passed.replace("{host}", platform.host))
+def test_a_location_leads_through_the_proxy_or_stays_as_it_is(usual, location, passed):
+    filled = location.replace(b"{host}", usual.platform.host.encode())
+    usual.platform.answers["/x"] = b"HTTP/1.1 302 Found\r\nLocation: " + filled + b"\r\nContent-Length: 0\r\n\r\n"
+    status, headers, _ = usual.ask("/x")
+    assert (status, headers["location"]) == (302, passed.replace("{host}", usual.platform.host))
 
 
 @pytest.mark.parametrize(
@@ -385,9 +397,9 @@ def test_a_location_leads_through_the_proxy_or_stays_as_it_is(start, platform, l
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
     ],
 )
-def test_an_answer_that_is_too_short_is_cut_for_the_caller_too(start, platform, end):
-    platform.answers["/x"] = end
-    status, headers, body = start().ask("/x")
+def test_an_answer_that_is_too_short_is_cut_for_the_caller_too(usual, end):
+    usual.platform.answers["/x"] = end
+    status, headers, body = usual.ask("/x")
     assert status == 200
     assert body.endswith(b"ab") or not body.endswith(b"0\r\n\r\n")
     assert headers.get("content-length", "10") == "10"
