@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -139,17 +140,25 @@ with store.transaction(source_of(None).key, timeout=0):
 """
 
 HELD_FOR = 3.0
-LONGEST_STALL = 0.1  # the promise is 20 ms; a busy machine may take a loop's turn away for longer than that
+# The promise is 20 ms. A busy machine takes a turn of the loop away now and then, and keeps a thread that was started
+# from beginning; both for longer than that, but not again and again.
+STALL, LONGEST_STALL = 0.02, 0.1
+SCHEDULED = Path("/proc/thread-self/schedstat")  # how long this thread has waited for a processor, where that is told
 
 
-async def longest_stall(until):
-    """Measure the longest time that the loop was kept from a task that always wants to go on."""
-    longest, last = 0.0, time.perf_counter()
+def waited_for_a_processor():
+    return int(SCHEDULED.read_text().split()[1]) / 1e9 if SCHEDULED.exists() else 0.0
+
+
+async def longest_stalls(until):
+    """Give the three longest times that the loop was kept from a task that always wants to go on, the longest first."""
+    stalls, last, waited = [], time.perf_counter(), waited_for_a_processor()
     while not until.is_set():
         await asyncio.sleep(0.001)
-        moment = time.perf_counter()
-        longest, last = max(longest, moment - last - 0.001), moment
-    return longest
+        moment, waited_now = time.perf_counter(), waited_for_a_processor()
+        stalls.append(moment - last - 0.001 - (waited_now - waited))
+        last, waited = moment, waited_now
+    return sorted(stalls, reverse=True)[:3]
 
 
 @pytest.mark.parametrize(("age", "calls"), [(270, 0), (301, 1)], ids=["stale", "expired"])
@@ -161,7 +170,7 @@ def test_another_process_that_holds_the_lock_does_not_stall_the_loop(oauth_serve
 
     async def callers():
         done = asyncio.Event()
-        stall = asyncio.create_task(longest_stall(done))
+        stalls = asyncio.create_task(longest_stalls(done))
         began_at = time.monotonic()
         waiting = [asyncio.create_task(source.aget_token()) for _ in range(20)]
         while time.monotonic() < began_at + HELD_FOR:
@@ -171,13 +180,14 @@ def test_another_process_that_holds_the_lock_does_not_stall_the_loop(oauth_serve
         assert [one.done() for one in waiting] == [not calls] * 20
         assert not oauth_server.token_calls
         done.set()
-        longest = await stall
+        longest = await stalls
         holder.tell()
         return set(await asyncio.gather(*waiting)), longest
 
-    tokens, stall = asyncio.run(callers())
-    print(f"the loop stood still for {stall * 1000:.1f} ms at most")
-    assert stall < LONGEST_STALL
+    tokens, stalls = asyncio.run(callers())
+    print(f"the loop stood still for {', '.join(f'{stall * 1000:.1f}' for stall in stalls)} ms at most")
+    assert stalls[0] < LONGEST_STALL
+    assert stalls[2] < STALL
     assert tokens == {stored(source) if calls else old}
     assert len(oauth_server.token_calls) == calls
     assert holder.end(within=20) == ""
