@@ -125,6 +125,8 @@ def test_a_child_without_refresh_token_says_nothing(oauth_server, program):
         """
         source = source_of()
         old = source.get_token()
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12: a fork while the renewal's thread ends
         if not os.fork():
             source.get_token(rejected=old)
             os._exit(0)
