@@ -184,7 +184,7 @@ def test_a_server_that_does_not_answer_in_time_is_an_error_in_time(server):
 
 
 REFUSALS = {
-    "a wrong verifier": lambda pending, server: replace(pending, code_verifier="x" * 43),
+    "a wrong verifier": lambda pending, server: replace(pending, code_verifier="another-verifier." * 3),
     "another redirect URI": lambda pending, server: replace(pending, redirect_uri="https://other.example/callback"),
     "a code that is too old": lambda pending, server: server.advance(61) or pending,
 }
