@@ -167,6 +167,13 @@ def test_a_presigned_upload_gets_no_token(client, server):
 # --- where to ask ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/"])
+def test_an_api_is_found_however_its_url_was_typed(server, path):
+    auth = by_password(server, api_url=f"{server.api_url}{path}")
+    assert auth.source.get_token().token_type == "bearer"
+    assert auth.source.key == by_password(server).source.key
+
+
 def test_an_api_that_webfinger_does_not_know_is_told(server):
     auth = by_password(server, api_url=f"{server.api_url}/v2/")
     with pytest.raises(InvalidResponseError, match="webfinger"):

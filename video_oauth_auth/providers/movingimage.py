@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self, Unpack
 
@@ -16,6 +17,7 @@ from .platform import PlatformAuth, Settings, check_grant
 __all__ = ["MovingimageAuth"]
 
 ANONYMOUS = "anonymous"  # the vendor's public client for scripts
+_API_HOST = re.compile(r"(?P<host>https?://[^/?#@]+)(/|/v1)?")  # WebFinger knows the API by its whole URL only
 
 
 class MovingimageAuth(PlatformAuth):
@@ -31,7 +33,8 @@ class MovingimageAuth(PlatformAuth):
         redirect_uri: the redirect URI that is registered for the client.
         username: the name for the password grant.
         password: the password for it.
-        api_url: the API; a customer's own domain has its own. Where to ask for tokens is found from there.
+        api_url: the API; a customer's own domain has its own, `https://host/v1/`. Where to ask for tokens is found
+            from there.
         refresh_extra: what a refresh sends besides; `{}` for nothing. If not given, what the vendor's page lists:
             `response_type=token`, and the redirect URI.
         scope: `openid` if not given.
@@ -73,6 +76,8 @@ class MovingimageAuth(PlatformAuth):
             )
         if not isinstance(api_url, str):
             raise ConfigurationError(f"api_url has to be the API's URL, such as {self.API_URL}")
+        if found := _API_HOST.fullmatch(api_url):
+            api_url = f"{found['host']}/v1/"
         server = WebFinger(api_url)
         origin = origin_of(api_url)
         if token_endpoint_auth_method is None and client_secret is not None:
