@@ -4,7 +4,7 @@ HIGHEST := .venv-highest
 UV := .venv/bin/uv
 RUNNING = $(firstword $(foreach python,$(1),$(shell $(python) $(IS_USABLE) && echo $(python))))
 # The newest that is here; `make highest PYTHON=python3.12` takes another one.
-PYTHON ?= $(call RUNNING,python3.13 python3.12 python3.11)
+PYTHON ?= $(call RUNNING,python3.13 python3.12 python3.11 python3)
 EVERYTHING := --requirement pyproject.toml --all-extras --group test --editable .
 # Where other libraries are met: HTTP clients, locks, cryptography, JOSE, web servers, terminals.
 MEETING := cli_request client_assertions encrypted_store encrypted_store_keyring errors_in_calls file_store id_tokens \
