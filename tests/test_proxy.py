@@ -326,8 +326,12 @@ def test_a_named_web_page_may_ask_and_call(brightcove_server, auth):
 
 
 def test_health_asks_nobody(brightcove_server, auth):
-    answer = exchange(ProxyApp(auth, key=KEY), "/health", base_url="http://10.0.0.1", client="10.0.0.2")
+    app, elsewhere = ProxyApp(auth, key=KEY), {"base_url": "http://10.0.0.1", "client": "10.0.0.2"}
+    answer = exchange(app, "/health", **elsewhere)
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert exchange(app, "/health", "HEAD", **elsewhere).status_code == 200
+    assert exchange(app, "/health", "POST", **elsewhere).status_code == 405
+    assert exchange(app, "/health/", **elsewhere).status_code == 401
     assert brightcove_server.requests == ()
 
 

@@ -170,7 +170,6 @@ class ProxyApp:
         except (OAuthError, httpx.HTTPError) as error:
             failure = error
         else:
-            caller.is_heard()  # the platform need not have waited for the end of the body
             logger.info("%s %s: %d", request.method, target.origin, response.status_code)
             return response
         logger.warning("%s %s: %s", request.method, target.origin, _told(failure))

@@ -58,15 +58,11 @@ class Caller:
         except TimeoutError:
             raise Refusal(408, "body_timeout", "The body of the request did not come.") from None
         if not piece:  # Starlette ends with it
-            self.is_heard()
+            self._sent_all.set()
         self._size += len(piece)
         if self._size > self._limit:
             raise too_large(self._limit)
         return piece
-
-    def is_heard(self) -> None:
-        """Read no more of the body: what comes now is only whether the caller leaves."""
-        self._sent_all.set()
 
     async def served(self, work: Coroutine[Any, Any, None]) -> None:
         """Do this for the caller; stop it when the caller leaves.
