@@ -211,6 +211,13 @@ def test_now_and_then_it_says_how_much_time_is_left_and_where_to_go_if_no_window
     assert running.url() in running.lines[1]
 
 
+def test_somebody_with_little_time_is_told_once(server):
+    lines: list[str] = []
+    with pytest.raises(LoginRequired):
+        auth_at(server).login(timeout=0.9, open_browser=lambda _: None, notify=lines.append)
+    assert [line.partition(".")[0] for line in lines[1:]] == ["Still waiting for the sign-in, 0:01 left"]
+
+
 # --- browsers of all kinds ----------------------------------------------------------------------------------------
 
 

@@ -25,7 +25,7 @@ __all__ = ["ANY_PORT", "AnyOf", "Cancel", "Opener", "Person", "in_browser", "on_
 
 ANY_PORT = "http://127.0.0.1:0/callback"  # where the grant names no redirect URI
 LOOK = 0.2  # seconds between two looks at everything that may end the wait
-TELL_EVERY = 60.0  # seconds between two lines with the time left
+TELL_EVERY = 60.0  # seconds between two lines with the time left; half of the time, where that is shorter
 
 Opener = Callable[[str], object]
 
@@ -107,9 +107,10 @@ class Person:
             raise LoginRequired(
                 f"nobody signed in within {self.timeout:g} s. {self.causes}", reason="timed_out", user=self.user
             )
-        if now() - self._told_at >= TELL_EVERY:
+        if now() - self._told_at >= min(TELL_EVERY, self.timeout / 2):
             self._told_at = now()
-            self.tell(f"Still waiting for the sign-in, {int(left // 60)}:{int(left % 60):02} left.{self.reminder}")
+            seconds = max(int(left), 1)
+            self.tell(f"Still waiting for the sign-in, {seconds // 60}:{seconds % 60:02} left.{self.reminder}")
 
     @property
     def left(self) -> float:
