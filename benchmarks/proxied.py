@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import subprocess
@@ -16,6 +17,8 @@ from pathlib import Path
 from .site import ROOT, Site
 
 __all__ = ["RunningProxy", "running_proxy"]
+
+logger = logging.getLogger("benchmarks")
 
 COMMAND = (sys.executable, "-m", "video_oauth_auth.cli", "proxy", "benchmark", "--port", "0")
 PATIENCE = 30.0  # seconds to start or to end
@@ -66,6 +69,8 @@ def running_proxy(site: Site, ports: Sequence[int]) -> Iterator[RunningProxy]:
             yield RunningProxy(port=_port(process, Path(log.name)), process_id=process.pid)
         finally:
             _end(process)
+            if said := Path(log.name).read_text().partition("\n")[2]:
+                logger.error("the proxy said: %s", said[:5000])
 
 
 def _port(process: subprocess.Popen[bytes], log: Path) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 from dataclasses import dataclass
 
 __all__ = ["Load", "put_under_load"]
+
+logger = logging.getLogger("benchmarks")
 
 SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 PATIENCE = 10  # seconds for one answer; an answer that comes later has failed
@@ -53,7 +56,10 @@ def put_under_load(url: str, token: str, *, connections: int, seconds: int) -> L
         raise RuntimeError("wrk is not installed: install the package wrk (apt-get install wrk)") from None
     if run.returncode:
         raise RuntimeError(f"wrk ended with {run.returncode}: {run.stdout}{run.stderr}")
-    return Load.from_output(run.stdout)
+    load = Load.from_output(run.stdout)
+    if load.failed:
+        logger.error("requests failed: %s", run.stdout)  # none is expected, so it should be known why
+    return load
 
 
 def _latency(percent: str, text: str) -> float:
