@@ -44,7 +44,7 @@ class State:
 
     def set(self, settings: Mapping[str, Any]) -> Answer:
         """Behave so from now on, and count from zero."""
-        self.expires_in, self.delay = settings["expires_in"], settings["delay"]
+        self.expires_in, self.delay = float(settings["expires_in"]), settings["delay"]
         self.refresh_tokens, self.rotate = settings["refresh_tokens"], settings["rotate"]
         self.token_calls = self.reuse_detected = 0
         return 200, {}
@@ -70,7 +70,9 @@ class State:
     def _issue(self, family: Family) -> Answer:
         access_token = secrets.token_urlsafe(16)
         self.access[access_token] = time.monotonic() + self.delay + self.expires_in, family  # from the answer on
-        members = {"access_token": access_token, "token_type": "Bearer", "expires_in": self.expires_in}
+        # RFC 6749, appendix A.14, wants digits; some libraries take anything else for a token that never ends.
+        expires_in = int(self.expires_in) if self.expires_in.is_integer() else self.expires_in
+        members = {"access_token": access_token, "token_type": "Bearer", "expires_in": expires_in}
         if family.refresh_token and not self.rotate:
             members["refresh_token"] = family.refresh_token
         elif self.refresh_tokens:
