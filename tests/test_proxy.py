@@ -533,6 +533,27 @@ def test_a_caller_that_leaves_in_the_middle_of_an_answer_ends_it(brightcove_serv
     assert caller.sent[-1].get("more_body") is True
 
 
+def test_a_caller_that_leaves_while_a_token_is_fetched_leaves_it_to_the_others(brightcove_server, auth):
+    async def run() -> Caller:
+        app, path = ProxyApp(auth, max_concurrency=1), f"/{host_of(brightcove_server)}/me"
+        brightcove_server.token_faults.add(Hold())
+        caller, other = Caller(path), Caller(path)
+        serving = asyncio.ensure_future(app(caller.scope, caller.receive, caller.send))
+        await asyncio.to_thread(brightcove_server.wait_for, lambda: brightcove_server.token_faults.held, 10)
+        caller.left.set()
+        async with asyncio.timeout(5):
+            await serving
+        assert caller.sent == []
+        brightcove_server.release()
+        other.may_read.set()
+        await app(other.scope, other.receive, other.send)
+        await app.aclose()
+        return other
+
+    assert asyncio.run(run()).sent[0]["status"] == 200
+    assert len(brightcove_server.token_calls) == 1
+
+
 def test_no_more_is_read_than_the_caller_takes(brightcove_server, auth):
     """A caller that does not read holds the platform back: what is on the way is in the sockets, not here."""
     film = bytes(64 * 1024 * 1024)

@@ -185,6 +185,7 @@ class ProxyApp:
             async with asyncio.timeout(self._timeout):
                 await send(message)
 
+        # Not called as a whole: it would listen for the caller's leaving, which `Caller.served` does all the time.
         answer = StreamingResponse(body_of(response), response.status_code)
         answer.raw_headers = [
             (name, self.targets.location(target, value) if name == b"location" else value)
