@@ -31,7 +31,7 @@ def state_of(*, age, lifetime, renew_ahead):
 @given(lifetime=st.floats(10, 1e6), renew_ahead=st.floats(0, 1e6))
 def test_a_token_is_fresh_until_renew_ahead_but_never_for_less_than_four_fifths(lifetime, renew_ahead):
     ahead = min(renew_ahead, lifetime / 5)
-    tolerance = 0.01  # of a second: time goes on while this test looks
+    tolerance = 0.3  # of a second: time goes on while this test looks
     assert state_of(age=lifetime - ahead - tolerance, lifetime=lifetime, renew_ahead=renew_ahead) == "fresh"
     assert state_of(age=lifetime + tolerance, lifetime=lifetime, renew_ahead=renew_ahead) == "expired"
     if ahead > 1:
