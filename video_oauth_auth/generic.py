@@ -30,7 +30,12 @@ def generic_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
     server = _server(rest)
     method = rest.pop("token_endpoint_auth_method", None)
     client = OAuthClient(rest.pop("client_id"), rest.pop("client_secret", None), token_endpoint_auth_method=method)
-    grant = rest.pop("grant", None) or _grant(rest, client)
+    wishes = {name: rest.pop(name, None) for name in ("redirect_uri", "scope", "audience", "resource")}
+    grant = rest.pop("grant", None)
+    if grant is None:
+        grant = _grant(wishes, client)
+    elif given := sorted(name for name, wish in wishes.items() if wish is not None):
+        raise ConfigurationError(f"with grant= given, {', '.join(given)} would be ignored: give it to the grant")
     insecure_origins = tuple(rest.pop("insecure_origins", ()))
     given: dict[str, Any] = {name: rest.pop(name) for name in ("origins", "scheme") if name in rest}
     source = TokenSource(server, client, grant, insecure_origins=insecure_origins, **rest)
@@ -48,9 +53,8 @@ def _server(rest: dict[str, Any]) -> AuthorizationServer | str:
     return server  # type: ignore[no-any-return]  # a text or metadata, checked by the profile
 
 
-def _grant(rest: dict[str, Any], client: OAuthClient) -> Grant:
-    redirect_uri = rest.pop("redirect_uri", None)
-    wishes = {name: rest.pop(name, None) for name in ("scope", "audience", "resource")}
+def _grant(wishes: dict[str, Any], client: OAuthClient) -> Grant:
+    redirect_uri = wishes.pop("redirect_uri")
     asked = {name: wish for name, wish in wishes.items() if wish is not None}
     if client.client_secret is not None and redirect_uri is None:
         return ClientCredentials(**asked)

@@ -12,6 +12,7 @@ import click
 from ..auth import OAuth2Auth
 from ..errors import ConfigurationError, cleaned
 from ..grants import DeviceCode
+from ..profile_keys import GENERIC
 from ..stores import Entry, StoreKey, TokenStore
 from ..token import Token
 from .chosen import Chosen
@@ -93,9 +94,14 @@ def _on_device(chosen: Chosen) -> OAuth2Auth:
     if settings.grant is None or not settings.grant.needs_person:
         raise ConfigurationError(f"nobody signs in for {chosen.name}: its client asks in its own name")
     grant = DeviceCode(scope=settings.grant.scope, resource=settings.grant.resource, audience=settings.grant.audience)
-    for_codes = {"movingimage": {"refresh_extra": None}}.get(chosen.platform, {})
+    others: dict[str, dict[str, Any]] = {"movingimage": {"refresh_extra": None}}
+    others[GENERIC] = {"audience": None, "resource": None}
     return chosen.with_keywords(
-        **for_codes, grant=grant, redirect_uri=None, scope=None, store=_FiledAs(settings.store, chosen.source.key)
+        **others.get(chosen.platform, {}),
+        grant=grant,
+        redirect_uri=None,
+        scope=None,
+        store=_FiledAs(settings.store, chosen.source.key),
     )
 
 
