@@ -317,7 +317,7 @@ def test_a_wrong_secret_is_told_with_what_to_compare(home, server, monkeypatch):
     monkeypatch.setenv(SECRET_VARIABLE, "another-invented-secret")
     result = home.run("doctor", "acme")
     assert outcomes(result)["token"] == "failed"
-    assert "Compare client_id and secret" in result.stdout
+    assert "Compare the client id, its secret" in result.stdout
     assert "another-invented-secret" not in result.output
     assert result.exit_code == 4
 

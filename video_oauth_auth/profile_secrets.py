@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, cleaned
 
 __all__ = ["SERVICE", "WAYS", "Secret", "secret_in"]
 
@@ -27,19 +27,19 @@ WAYS = {"env": "a text", "file": "a text", "keyring": "true", "prompt": "true"} 
 
 
 class Secret:
-    """Reads a secret whenever it is called; what a person types is asked once.
+    """Reads a secret whenever it is called; what a person types, or comes from a pipe, is read once.
 
     Args:
         way: one of `WAYS`.
         place: where it is: a variable, a file, a user name in the keyring, or what to ask for.
     """
 
-    __slots__ = ("_place", "_read", "_typed", "_way")
+    __slots__ = ("_kept", "_place", "_read", "_way")
 
     def __init__(self, way: str, place: str) -> None:
         self._way, self._place = way, place
         self._read: Callable[[str], str] = _READERS[way]
-        self._typed = ""
+        self._kept = ""
 
     @property
     def is_typed(self) -> bool:
@@ -47,10 +47,11 @@ class Secret:
         return self._way == "prompt"
 
     def __call__(self) -> str:
-        if not self.is_typed:
+        is_pipe = self._way == "file" and not Path(self._place).is_file()
+        if not self.is_typed and not is_pipe:
             return self._read(self._place)
-        self._typed = self._typed or self._read(self._place)
-        return self._typed
+        self._kept = self._kept or self._read(self._place)
+        return self._kept
 
     def check(self) -> None:
         """Read it now, or let the person type it: on the thread of the caller, who gets the error if that fails.
@@ -83,13 +84,21 @@ def secret_in(table: Mapping[str, Any], name: str, profile: str, folder: Path) -
         raise ConfigurationError(f"{' and '.join(f'{name}_{way}' for way in ways)} are both there: keep one")
     for way in ways:
         places = {
-            "file": lambda: str(folder / Path(table[f"{name}_file"]).expanduser()),
+            "file": lambda: _path_in(folder, table[f"{name}_file"]),
             "env": lambda: str(table[f"{name}_env"]),
             "keyring": lambda: f"profile:{profile}",
             "prompt": lambda: f"{name} of the profile {profile}",
         }
         return Secret(way, places[way]())
     return None
+
+
+def _path_in(folder: Path, text: str) -> str:
+    try:
+        return str(folder / Path(text).expanduser())
+    except RuntimeError:
+        failure = f"there is no home directory for {cleaned(text)}"
+    raise ConfigurationError(failure)
 
 
 def _from_environment(name: str) -> str:
@@ -110,6 +119,8 @@ def _from_file(path: str) -> str:
         failure = f"cannot be read: {os.strerror(error.errno or 0)}"
     except UnicodeDecodeError:
         failure = "is no UTF-8"
+    except ValueError:
+        failure = "cannot be read: no path holds a NUL"
     else:
         if os.name == "posix" and mode & (stat.S_IRGRP | stat.S_IROTH) and path not in _warned:
             _warned.add(path)
@@ -146,6 +157,8 @@ def _from_person(what: str) -> str:
         secret = getpass.getpass(f"{what}: ", stream=sys.stderr).strip()
     except EOFError:
         secret = ""
+    except UnicodeError:
+        raise ConfigurationError(f"what was typed for the {what} is no text of this terminal's encoding") from None
     if not secret:
         raise ConfigurationError(f"nothing was typed for the {what}")
     return secret

@@ -180,6 +180,8 @@ def _tables(path: Path) -> dict[str, Any]:
         failure = "is no UTF-8"
     except tomllib.TOMLDecodeError as error:
         failure = f"is no TOML: {cleaned(str(error))}"
+    except RecursionError:
+        failure = "is nested too deep"
     raise ConfigurationError(f"the profile file {path} {failure}")
 
 

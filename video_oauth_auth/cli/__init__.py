@@ -1,12 +1,16 @@
 """The command `video-oauth-auth`. Only its entry point imports this package, which needs the extra `cli`."""
 
+import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run the command with the arguments of this process."""
+    _open_streams()
     try:
         from .commands import commands
     except ModuleNotFoundError as error:
@@ -16,4 +20,28 @@ def main() -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    commands(prog_name="video-oauth-auth")
+    try:
+        commands(prog_name="video-oauth-auth")
+    except OSError as error:
+        failure = error.strerror or type(error).__name__
+    _give_up(failure)
+
+
+def _open_streams() -> None:
+    """Lead streams that are closed to nowhere; and let no letter that a stream does not know end the command."""
+    for name, flags, mode in (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_WRONLY, "w"), ("stderr", os.O_WRONLY, "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.open(os.devnull, flags), mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # it is the one of the process
+
+
+def _give_up(failure: str) -> NoReturn:
+    """End where a stream takes no more, on a full disk for instance; what it has not taken goes nowhere."""
+    with suppress(OSError):
+        sys.stderr.write(f"video-oauth-auth: {failure}\n")
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    sys.exit(1)

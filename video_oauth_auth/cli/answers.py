@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import json
 import os
 import re
+import secrets
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -20,14 +23,35 @@ from rich.progress import Progress
 from rich.text import Text
 
 from ..errors import cleaned
-from .output import results
+from .output import results, say
 
-__all__ = ["save", "show"]
+__all__ = ["check_place", "save", "show"]
 
 PRETTY_AT_MOST = 4 * 1024 * 1024  # bytes of JSON that are kept to be laid out
 _TEXT_TYPE = re.compile(r"(text/.*|.*[/+](json|xml|javascript|x-www-form-urlencoded))?", re.IGNORECASE)
-# What would steer a terminal, or turn the order of what stands there.
-_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# What would steer a terminal, or turn the order of what stands there; and halves of letters, which no stream takes.
+_STEERS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def check_place(path: Path) -> None:
+    """Find out whether an answer can be written there, before one is asked for.
+
+    Raises:
+        click.FileError: it cannot.
+    """
+    path = Path(os.path.realpath(path))
+    needed = [path] if path.exists() else []
+    if not _is_special(path):
+        needed.append(path.parent)
+    failure = 0
+    if path.is_dir():
+        failure = errno.EISDIR
+    elif not path.parent.is_dir():
+        failure = errno.ENOENT
+    elif not all(os.access(one, os.W_OK) for one in needed):
+        failure = errno.EACCES
+    if failure:
+        raise click.FileError(str(path), hint=os.strerror(failure))
 
 
 def save(response: httpx.Response, path: Path, progress: Progress) -> None:
@@ -37,14 +61,16 @@ def save(response: httpx.Response, path: Path, progress: Progress) -> None:
         click.FileError: the file cannot be written.
         httpx.HTTPError: the answer broke off.
     """
-    path = path.resolve()
-    is_special = path.exists() and not path.is_file()
-    target = path if is_special else path.with_name(f"{path.name}.part")
+    path = Path(os.path.realpath(path))
+    is_special = _is_special(path)
+    target = path if is_special else path.with_name(f".{secrets.token_hex(8)}.part")
     length = response.headers.get("Content-Length", "")
     progress.start()
-    task = progress.add_task(path.name, total=int(length) if length.isdecimal() else None)
+    task = progress.add_task(cleaned(path.name), total=int(length) if length.isdecimal() else None)
     try:
-        with target.open("wb") as file:
+        with target.open("wb" if is_special else "xb") as file:
+            if path.exists() and not is_special:
+                shutil.copymode(path, target)
             for chunk in response.iter_bytes():
                 file.write(chunk)
                 progress.update(task, completed=response.num_bytes_downloaded)
@@ -76,7 +102,8 @@ def show(response: httpx.Response) -> None:
         return
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip()
     if not _TEXT_TYPE.fullmatch(kind):
-        raise click.ClickException(f"the answer is {cleaned(kind)!r}, which is not for a terminal: give -o FILE")
+        _refuse(response, kind)
+        return
     chunks = response.iter_bytes()
     head = _head(chunks)
     laid_out = _laid_out(head) if kind.lower().endswith("json") else None
@@ -85,6 +112,19 @@ def show(response: httpx.Response) -> None:
         return
     for text in _decoded(chain([head], chunks), response.encoding or "utf-8"):
         click.echo(_STEERS.sub("\N{REPLACEMENT CHARACTER}", text), nl=False)
+
+
+def _is_special(path: Path) -> bool:
+    return path.exists() and not path.is_file()
+
+
+def _refuse(response: httpx.Response, kind: str) -> None:
+    if not any(response.iter_bytes()):
+        return
+    text = f"the answer is {cleaned(kind)!r}, which is not for a terminal"
+    if response.status_code < 400:
+        raise click.ClickException(f"{text}: give -o FILE")
+    say(f"{text}: a pipe gets it")
 
 
 def _copy(chunks: Iterable[bytes], stream: IO[bytes]) -> None:
@@ -113,7 +153,14 @@ def _laid_out(data: bytes) -> str | None:
 
 
 def _decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[str]:
+    try:
+        "a".encode(encoding)
+    except (LookupError, UnicodeError):  # Python knows it, but not as one of texts
+        encoding = "utf-8"
     decoder = codecs.getincrementaldecoder(encoding)("replace")
-    for chunk in chunks:
-        yield decoder.decode(chunk)
-    yield decoder.decode(b"", final=True)
+    for chunk, final in chain(((chunk, False) for chunk in chunks), [(b"", True)]):
+        try:
+            yield decoder.decode(chunk, final)
+        except UnicodeError:  # in spite of "replace"
+            decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            yield decoder.decode(chunk, final)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,10 +15,17 @@ from typing import IO, Any, BinaryIO
 import click
 from rich.progress import Progress
 
-__all__ = ["Body", "body_of", "headers_of"]
+from ..errors import cleaned
+
+__all__ = ["TOKEN", "Body", "body_of", "headers_of"]
 
 CHUNK = 64 * 1024
 FORM = "application/x-www-form-urlencoded"
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_FRAMING = ("content-length", "transfer-encoding")
+# What may follow a part: its type, and for a file the name that the server is told.
+_TYPE = re.compile(r"(.*);type=([\w.+-]+/[\w.+-]+(?:; ?charset=[\w-]+)?)", re.ASCII | re.DOTALL)
+_NAME = re.compile(r"(.*);filename=([^;]+)", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +43,20 @@ class Body:
     once: bool = False
 
 
-def headers_of(lines: Sequence[str]) -> list[tuple[str, str]]:
-    """Read `-H`.
+def headers_of(lines: Sequence[str]) -> list[tuple[str, str | None]]:
+    """Read `-H`: `Name: value`; `Name:` takes a header away, with the value None, and `Name;` sends an empty one.
 
     Raises:
         click.UsageError: one is no header.
     """
-    pairs = []
+    pairs: list[tuple[str, str | None]] = []
     for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not name or not line.isprintable() or " " in name:
+        name, colon, value = (line[:-1], ":", "") if line.endswith(";") and ":" not in line else line.partition(":")
+        if not colon or not TOKEN.fullmatch(name) or not line.isprintable():
             raise click.UsageError("-H takes a header: 'Name: value'")
-        pairs.append((name, value.strip()))
+        if name.lower() in _FRAMING or (name.lower() == "host" and not value.strip()):
+            raise click.UsageError(f"-H {name}: this header is made from the URL and the body")
+        pairs.append((name, value.strip() or (None if line.endswith(":") else "")))
     return pairs
 
 
@@ -67,8 +77,10 @@ def body_of(data: Sequence[str], fields: Sequence[str], files: ExitStack, progre
     if fields:
         parts = [_part(one, files, progress) for one in fields]
         return Body(keywords={"files": parts})
+    if not data:
+        return Body()
     if not any(one.startswith("@") for one in data):
-        return Body(keywords={"content": "&".join(data).encode()}, content_type=FORM) if data else Body()
+        return Body(keywords={"content": "&".join(data).encode(errors="surrogateescape")}, content_type=FORM)
     if len(data) > 1:
         raise click.UsageError("-d @file stands alone: several -d are joined by &, and a file is sent as it is")
     if data[0] != "@-":
@@ -78,13 +90,22 @@ def body_of(data: Sequence[str], fields: Sequence[str], files: ExitStack, progre
     return Body(keywords={"content": _chunks(sys.stdin.buffer)}, content_type=FORM, once=True)
 
 
-def _part(text: str, files: ExitStack, progress: Progress) -> tuple[str, tuple[str | None, Any]]:
+def _part(text: str, files: ExitStack, progress: Progress) -> tuple[str, tuple[str | None, Any, str | None]]:
     name, equals, value = text.partition("=")
-    if not equals or not name:
+    if not equals or not name.isprintable() or not name:
         raise click.UsageError("-F takes name=value, or name=@file")
+    value, kind = _without(_TYPE, value)
     if not value.startswith("@"):
-        return name, (None, value.encode())
-    return name, (Path(value[1:]).name, _file(value[1:], files, progress))
+        return name, (None, value.encode(errors="surrogateescape"), kind)
+    value, told = _without(_NAME, value)
+    value, kind = _without(_TYPE, value) if kind is None else (value, kind)
+    told = (told or Path(value[1:]).name).encode(errors="replace").decode()
+    return name, (told, _file(value[1:], files, progress), kind)
+
+
+def _without(end: re.Pattern[str], value: str) -> tuple[str, str | None]:
+    found = end.fullmatch(value)
+    return (found[1], found[2]) if found else (value, None)
 
 
 def _file(path: str, files: ExitStack, progress: Progress) -> BinaryIO:
@@ -102,7 +123,7 @@ def _file(path: str, files: ExitStack, progress: Progress) -> BinaryIO:
 
 def _shown(file: BinaryIO, name: str, progress: Progress) -> BinaryIO:
     progress.start()
-    return progress.wrap_file(file, os.fstat(file.fileno()).st_size, description=name)
+    return progress.wrap_file(file, os.fstat(file.fileno()).st_size, description=cleaned(name))
 
 
 def _is_file(stream: IO[Any]) -> bool:

@@ -31,6 +31,10 @@ class Commands(click.Group):
             failure = error
         except KeyboardInterrupt:
             ctx.exit(130)
+        except click.Abort as abort:  # of a question, which tells a Ctrl-C from an end of the input by this only
+            if not isinstance(abort.__context__, KeyboardInterrupt):
+                raise
+            ctx.exit(130)
         return self._fail(ctx, failure)
 
     def _fail(self, ctx: click.Context, failure: OAuthError) -> NoReturn:

@@ -33,7 +33,9 @@ def demo() -> None:
     """See it work: threads use an API on this machine, while the server revokes their token again and again."""
     from ..testing import OAuthServer  # which other commands need not wait for
 
-    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"  # a proxy could not reach this machine's loopback
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):  # a proxy could not reach this machine's loopback
+        os.environ.pop(name, None)
+        os.environ.pop(name.lower(), None)
     with OAuthServer.brightcove() as server:
         server.add_video("123", "Summer")
         click.echo(f"A server like Brightcove, on this machine. {THREADS} threads send {REQUESTS} requests each.")

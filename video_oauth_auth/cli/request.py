@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from ..errors import ConfigurationError, OAuthError, cleaned
 from ..origin import origin_of, written
 from ..profiles import profile_names
-from .answers import save, show
-from .bodies import Body, body_of, headers_of
+from .answers import check_place, save, show
+from .bodies import TOKEN, Body, body_of, headers_of
 from .chosen import PLATFORMS, Chosen, from_environment, from_profile, sends_token_to
 from .options import Examples, chosen_in, takes_server
 from .output import LATER, OTHER, say
@@ -40,7 +41,9 @@ TIMEOUT = httpx.Timeout(300.0, connect=30.0)  # analytics take their time
 @click.argument("url")
 @click.option("-p", "--profile", metavar="NAME", help="The profile; the one that has the URL's origin, if not given.")
 @takes_server
-@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header.")
+@click.option(
+    "-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header; 'Name:' leaves it out."
+)
 @click.option(
     "-d",
     "--data",
@@ -49,9 +52,16 @@ TIMEOUT = httpx.Timeout(300.0, connect=30.0)  # analytics take their time
     help="The body; a form, unless a Content-Type is given. @FILE sends a file as it is, @- what stdin has.",
 )
 @click.option(
-    "-F", "--form", "fields", multiple=True, metavar="NAME=TEXT|NAME=@FILE", help="A part of a multipart body."
+    "-F",
+    "--form",
+    "fields",
+    multiple=True,
+    metavar="NAME=TEXT|NAME=@FILE",
+    help="A part of a multipart body; ;type=TYPE and ;filename=NAME may follow.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the answer there.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Write the answer there; - is stdout."
+)
 @click.option("-L", "--location", is_flag=True, help="Follow redirects; the token goes to listed origins only.")
 def request(
     *,
@@ -70,19 +80,41 @@ def request(
     JSON is laid out on a terminal, and written as it is into a pipe. An answer of 400 or more is written too, never
     into the file, and ends with the status 22.
     """
+    if not TOKEN.fullmatch(method):
+        raise click.UsageError("METHOD is a word: GET, POST, PUT, ...")
     target = _url(url)
+    lines = headers_of(headers)
+    output = None if output == Path("-") else output
+    if output is not None:
+        check_place(output)
     chosen = chosen_in(profile, server) or _by_origin(target)
     if not sends_token_to(chosen.auth, target):
         say(f"Warning: {_origin(target)} is no origin of {chosen.name}: this request carries no token.")
+    elif any(name.lower() == "authorization" for name, _ in lines):
+        say(f"Warning: the token of {chosen.name} takes the place of the Authorization that -H gives.")
     chosen.check_secrets()
     with ExitStack() as stack:
         progress = _progress()  # started where there is something to show
         stack.callback(progress.stop)
         body = body_of(data, fields, stack, progress)
-        client = stack.enter_context(httpx.Client(auth=chosen.auth, follow_redirects=location, timeout=TIMEOUT))
-        made = client.build_request(method.upper(), target, headers=_headers(headers, body), **body.keywords)
+        client = stack.enter_context(_client(chosen, location))
+        made = client.build_request(method.upper(), target, headers=_headers(lines, body), **body.keywords)
+        for name in (name for name, value in lines if value is None):
+            made.headers.pop(name, None)
         status = _exchange(client, made, body, output, progress)
     click.get_current_context().exit(status)
+
+
+def _client(chosen: Chosen, location: bool) -> httpx.Client:  # noqa: FBT001 - an option
+    try:
+        return httpx.Client(auth=chosen.auth, follow_redirects=location, timeout=TIMEOUT)
+    except ImportError:
+        failure = "a SOCKS proxy needs a library: pip install 'httpx[socks]'"
+    except (ValueError, httpx.InvalidURL):  # what it says may hold the proxy's password
+        failure = "the proxy is no URL of a kind that httpx knows. Look at HTTPS_PROXY, HTTP_PROXY and ALL_PROXY"
+    except OSError as error:
+        failure = f"the certificates cannot be read ({error.strerror}). Look at SSL_CERT_FILE and SSL_CERT_DIR"
+    raise ConfigurationError(f"no HTTP client can be made of the environment: {failure}")
 
 
 def _exchange(client: httpx.Client, made: httpx.Request, body: Body, output: Path | None, progress: Progress) -> int:
@@ -115,19 +147,19 @@ def _told(response: httpx.Response, body: Body, output: Path | None, progress: P
     return API_ERROR
 
 
-def _headers(lines: tuple[str, ...], body: Body) -> list[tuple[str, str]]:
-    pairs = headers_of(lines)
-    given = {name.lower() for name, _ in pairs}
+def _headers(lines: list[tuple[str, str | None]], body: Body) -> list[tuple[bytes, bytes]]:
+    given = {name.lower() for name, _ in lines}
+    pairs = [(name, value) for name, value in lines if value is not None]
     if body.content_type and "content-type" not in given:
         pairs.append(("Content-Type", body.content_type))
     if "accept-encoding" not in given:
         pairs.append(("Accept-Encoding", "identity"))  # what is written is what came, and it does not grow
-    return pairs
+    return [(name.encode(), value.encode()) for name, value in pairs]  # as curl sends what is no ASCII
 
 
 def _progress() -> Progress:
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
@@ -164,7 +196,7 @@ def _by_origin(url: str) -> Chosen:
                 say(f"Warning: {error}")
     if len(found) == 1:
         context = click.get_current_context()
-        context.find_root().obj = f"login {found[0].name}"
+        context.find_root().obj = shlex.join(("login", *found[0].arguments))
         return found[0]
     whose = (
         " and ".join(one.name for one in found) or "no profile, and no platform whose environment variables are set,"
