@@ -34,8 +34,8 @@ def generic_keywords(keywords: Mapping[str, Any]) -> dict[str, Any]:
     grant = rest.pop("grant", None)
     if grant is None:
         grant = _grant(wishes, client)
-    elif given := sorted(name for name, wish in wishes.items() if wish is not None):
-        raise ConfigurationError(f"with grant= given, {', '.join(given)} would be ignored: give it to the grant")
+    elif ignored := sorted(name for name, wish in wishes.items() if wish is not None):
+        raise ConfigurationError(f"with grant= given, {', '.join(ignored)} would be ignored: give it to the grant")
     insecure_origins = tuple(rest.pop("insecure_origins", ()))
     given: dict[str, Any] = {name: rest.pop(name) for name in ("origins", "scheme") if name in rest}
     source = TokenSource(server, client, grant, insecure_origins=insecure_origins, **rest)
