@@ -337,7 +337,8 @@ def test_a_password_that_is_not_encoded_is_not_shown(
     elif library is requests:
         client = client_with(library, ca=company.path, proxy=url)
     else:
-        pytest.raises(library.InvalidURL, library.Client, proxy=url)  # is told when the client is made
+        with pytest.raises(library.InvalidURL):  # told when the client is made
+            client_with(library, ca=company.path, proxy=url)
         return
     source = source_at(server, http_client=client)
     with pytest.raises(TransportError, match="URL of a proxy cannot be read") as caught:
@@ -349,7 +350,7 @@ def test_a_password_that_is_not_encoded_is_not_shown(
 def test_a_ca_bundle_that_is_not_there_is_named(server: TokenServer, tmp_path: Path) -> None:
     session = requests.Session()
     session.verify = str(tmp_path / "missing-ca.pem")
-    with pytest.raises(TransportError, match="there is no CA bundle .*missing-ca.pem") as caught:
+    with pytest.raises(TransportError, match=r"there is no CA bundle .*missing-ca\.pem") as caught:
         source_at(server, http_client=session).get_token()
     assert not caught.value.sent
 

@@ -533,6 +533,32 @@ def test_a_caller_that_leaves_in_the_middle_of_an_answer_ends_it(brightcove_serv
     assert caller.sent[-1].get("more_body") is True
 
 
+def test_who_asks_again_with_the_last_byte_of_an_answer_gets_a_place(brightcove_server, auth):
+    """Connections that are kept do so, all of them at one time under load."""
+
+    class Again(Caller):
+        async def send(self, message: Any) -> None:
+            await super().send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                asking.append(asyncio.ensure_future(app(other.scope, other.receive, other.send)))
+                await asyncio.sleep(0.05)  # the place of the first one is still taken
+
+    asking: list[asyncio.Future[None]] = []
+    path = f"/{host_of(brightcove_server)}/me"
+    app, other = ProxyApp(auth, max_concurrency=1), Caller(path)
+
+    async def run() -> None:
+        caller = Again(path)
+        caller.may_read.set()
+        other.may_read.set()
+        await app(caller.scope, caller.receive, caller.send)
+        await asking[0]
+        await app.aclose()
+
+    asyncio.run(run())
+    assert other.sent[0]["status"] == 200
+
+
 def test_a_caller_that_leaves_while_a_token_is_fetched_leaves_it_to_the_others(brightcove_server, auth):
     async def run() -> Caller:
         app, path = ProxyApp(auth, max_concurrency=1), f"/{host_of(brightcove_server)}/me"

@@ -153,7 +153,7 @@ class Proxy:
         return self.answer(self.connect(path, method, *headers, body=body))
 
     def has(self, count: int) -> Callable[[], bool]:
-        return lambda: self.app._running == count
+        return lambda: self.app._max_concurrency - self.app._places._value == count
 
     def close(self) -> None:
         self._server.should_exit = True

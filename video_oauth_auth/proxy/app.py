@@ -34,6 +34,7 @@ REPLAYABLE = 64 * 1024  # bytes of a body that is kept until the answer is there
 NOT_FORWARDED = frozenset(("CONNECT", "TRACE"))
 MAX_BODY = 1024**3
 MAX_CONCURRENCY = 100
+FOR_A_PLACE = 0.5  # seconds that a request above that waits for another one to end
 _STATUSES = range(200, 600)
 
 
@@ -46,7 +47,7 @@ class ProxyApp:
         key: what callers have to show, as `X-Proxy-Key` or as a bearer token; without one, only this machine may call.
         allowed_origins: the web pages that may call, as origins (CORS); none if not given.
         max_body: bytes that the body of a request may have.
-        max_concurrency: requests that are forwarded at one time; what comes above that gets a 503.
+        max_concurrency: requests that are forwarded at one time; who gets no place in half a second gets a 503.
         timeout: seconds to wait for a connection, or for the next piece of a body, in either direction.
 
     Attributes:
@@ -77,7 +78,7 @@ class ProxyApp:
         self._max_body = max_body
         self._max_concurrency = max_concurrency
         self._timeout = timeout
-        self._running = 0
+        self._places = asyncio.Semaphore(max_concurrency)
         self._client: httpx.AsyncClient | None = None
         router = Router([Route(HEALTH, _health)], redirect_slashes=False, default=self._serve, lifespan=self._lifespan)
         self._app = CORSMiddleware(  # answers what browsers ask before a request, and tells them who may read answers
@@ -133,14 +134,17 @@ class ProxyApp:
             raise too_large(self._max_body)
 
     async def _admitted(self, target: Target, request: Request, send: Send) -> None:
-        if self._running >= self._max_concurrency:
-            raise busy()
-        self._running += 1
+        # Who has the last byte of an answer may send the next request before the place is given back.
+        try:
+            async with asyncio.timeout(FOR_A_PLACE):
+                await self._places.acquire()
+        except TimeoutError:
+            raise busy() from None
         try:
             caller = Caller(request, limit=self._max_body, patience=self._timeout)
             await caller.served(self._exchange(target, request, caller, send))
         finally:
-            self._running -= 1
+            self._places.release()
 
     async def _exchange(self, target: Target, request: Request, caller: Caller, send: Send) -> None:
         response = await self._forwarded(target, request, caller)
