@@ -127,7 +127,7 @@ def _api(chosen: Chosen, token: Token | None, url: str | None) -> tuple[str, boo
         raise Skipped("needs a token")
     url = url or _small_call(chosen)
     if not url or not sends_token_to(chosen.auth, url):
-        raise Skipped(f"give --url with a GET that the token should be good for, at {chosen.auth._origins}")
+        raise Skipped(f"give --url with a GET that the token should be good for, at {', '.join(chosen.auth.origins)}")
     try:
         with httpx.stream("GET", url, auth=chosen.auth, timeout=API_PATIENCE) as response:
             status = response.status_code
