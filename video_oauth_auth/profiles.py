@@ -171,7 +171,7 @@ def _tables(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             _check_writers(path, os.fstat(file.fileno()))
-            return tomllib.load(file)
+            return tomllib.loads(file.read().decode("utf-8-sig"))  # Windows' editors write a mark before the text
     except FileNotFoundError:
         return {}
     except OSError as error:

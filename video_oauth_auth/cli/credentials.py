@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Any, TypeVar, get_args
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ..errors import cleaned
@@ -233,7 +233,8 @@ def _members(record: CredentialRecord) -> dict[str, Any]:
 
 
 def _table(found: Sequence[CredentialRecord]) -> Table:
-    table = Table("client id", "name", "accounts", "operations", "issued", "", box=None, pad_edge=False)
+    names = ("client id", "name", "accounts", "operations", "issued", "")
+    table = Table(*(Column(name, overflow="fold") for name in names), box=None, pad_edge=False)
     for record in found:
         accounts = ", ".join(str(scope.account_id) for scope in record.maximum_scope)
         count = len({operation for scope in record.maximum_scope for operation in scope.operations})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ..client import OAuthClient, authentication_method
@@ -47,7 +47,7 @@ def discover(issuer: str) -> None:
 
 
 def _print(title: str, rows: Iterator[tuple[str, str]]) -> None:
-    table = Table(title, "", box=None, pad_edge=False)
+    table = Table(Column(title, overflow="fold"), Column(overflow="fold"), box=None, pad_edge=False)
     for name, value in rows:
         table.add_row(Text(name), Text(value))
     results().print(table)

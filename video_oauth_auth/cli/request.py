@@ -126,8 +126,8 @@ def _exchange(client: httpx.Client, made: httpx.Request, body: Body, output: Pat
             response.close()
     except OAuthError:
         raise
-    except httpx.HTTPError as error:
-        failure = error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:  # the second for some redirects
+        failure: Exception = error
     say(f"video-oauth-auth: {_origin(str(made.url))}: {cleaned(str(failure)) or type(failure).__name__}")
     return LATER if isinstance(failure, httpx.TransportError) else OTHER
 
@@ -191,7 +191,7 @@ def _by_origin(url: str) -> Chosen:
             chosen = from_profile(name, "") if name in names else from_environment(name, "")
             if sends_token_to(chosen.look(chosen.given), url):
                 found.append(chosen)
-        except ConfigurationError as error:
+        except OAuthError as error:
             if name in names:
                 say(f"Warning: {error}")
     if len(found) == 1:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ..budget import now
@@ -25,6 +25,7 @@ from .output import exit_code, moment, results, say
 __all__ = ["status"]
 
 RENEW_AHEAD = 60.0  # seconds, as sources have it
+COLUMNS = ("platform", "client", "user", "profile", "state", "expires", "last renewal")
 STYLES = {"fresh": "green", "stale": "green", "expired": "yellow", "login_required": "red"}
 KNOWN = {
     BrightcoveAuth.SERVER.name: "brightcove",
@@ -58,7 +59,7 @@ def status(ctx: click.Context) -> None:
     """
     failures: list[OAuthError] = []
     profiles = _Profiles(failures)
-    table = Table("platform", "client", "user", "profile", "state", "expires", "last renewal", box=None, pad_edge=False)
+    table = Table(*(Column(name, overflow="fold") for name in COLUMNS), box=None, pad_edge=False)
     count = 0
     for key, token, known in sorted(profiles.sign_ins(), key=lambda one: (one[0].issuer, one[0].user, one[0].id)):
         count += 1
