@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -196,6 +198,20 @@ def test_an_environment_that_no_client_can_use_is_told(home, server, monkeypatch
     assert "invented-word" not in result.output
 
 
+def test_the_rest_of_stdin_is_sent(home, server, tmp_path):
+    (tmp_path / "film").write_bytes(b"first line\na film" * 50_000)
+    run = shell(f"{{ read; voa request PUT {server.api_url}/upload -d @-; }} < {tmp_path / 'film'}")
+    assert run.returncode == 0, run.stderr
+    assert last(server).sha256 == hashlib.sha256((b"first line\na film" * 50_000)[11:]).hexdigest()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="has files that are longer than they say")
+def test_a_file_that_changes_while_it_is_sent_is_told(home, server):
+    result = home.run("request", "PUT", f"{server.api_url}/upload", "-d", "@/proc/cpuinfo")
+    assert result.exit_code == 1
+    assert "the file has changed meanwhile" in result.stderr
+
+
 # --- what comes ---------------------------------------------------------------------------------------------------
 
 
@@ -219,8 +235,21 @@ def test_an_error_that_is_no_text_is_22_and_nothing_is_nothing(home, server):
     assert Terminal(home, "request", "HEAD", f"{server.api_url}/me").status == 0
 
 
+def test_numbers_are_shown_with_all_their_digits(home, server):
+    numbers = b'{"a": [1.10, 12345678901234567890.123, 1e999, 7], "b": "1.10"}'
+    answering(server, Answer(200, headers=(("Content-Type", "application/json"),), body=numbers))
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", Terminal(home, "request", "GET", f"{server.api_url}/me").text)
+    assert "".join(shown.split()) == "".join(numbers.decode().split())
+
+
+def test_lines_may_end_as_they_like(home, server):
+    answering(server, Answer(200, headers=(("Content-Type", "text/plain"),), chunks=(b"one\r", b"\ntwo\r\nthree\n")))
+    assert Terminal(home, "request", "GET", f"{server.api_url}/me").text.split("\r\n") == ["one", "two", "three", ""]
+
+
 def test_a_redirect_to_what_is_no_url_is_1(home, server):
     answering(server, redirect(302, "javascript:1"))
+    assert home.run("doctor", "acme", "--url", f"{server.api_url}/me").exit_code == 5
     assert home.run("request", "GET", f"{server.api_url}/me").exit_code == 1
 
 

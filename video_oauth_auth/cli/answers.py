@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import errno
+import io
 import json
 import os
 import re
@@ -145,11 +146,12 @@ def _head(chunks: Iterator[bytes]) -> bytes:
 def _laid_out(data: bytes) -> str | None:
     if len(data) > PRETTY_AT_MOST:
         return None
+    mark = secrets.token_hex(16)  # numbers are shown as they came, with all their digits
     try:
-        text = json.dumps(json.loads(data), indent=2, ensure_ascii=False)
+        text = json.dumps(json.loads(data, parse_float=lambda number: mark + number), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
         return None
-    return _STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _STEERS.sub(lambda found: f"\\u{ord(found[0]):04x}", re.sub(f'"{mark}([^"]*)"', r"\1", text))
 
 
 def _decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[str]:
@@ -157,10 +159,15 @@ def _decoded(chunks: Iterable[bytes], encoding: str) -> Iterator[str]:
         "a".encode(encoding)
     except (LookupError, UnicodeError):  # Python knows it, but not as one of texts
         encoding = "utf-8"
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    decoder = _decoder(encoding)
     for chunk, final in chain(((chunk, False) for chunk in chunks), [(b"", True)]):
         try:
             yield decoder.decode(chunk, final)
         except UnicodeError:  # in spite of "replace"
-            decoder = codecs.getincrementaldecoder("utf-8")("replace")
+            decoder = _decoder("utf-8")
             yield decoder.decode(chunk, final)
+
+
+def _decoder(encoding: str) -> io.IncrementalNewlineDecoder:
+    """Give a decoder that ends each line with a newline alone."""
+    return io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)("replace"), translate=True)

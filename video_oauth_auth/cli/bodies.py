@@ -85,7 +85,7 @@ def body_of(data: Sequence[str], fields: Sequence[str], files: ExitStack, progre
         raise click.UsageError("-d @file stands alone: several -d are joined by &, and a file is sent as it is")
     if data[0] != "@-":
         return Body(keywords={"content": _file(data[0][1:], files, progress)}, content_type=FORM)
-    if _is_file(sys.stdin):
+    if _is_file(sys.stdin) and not sys.stdin.buffer.tell():  # what was read before is no part of the body
         return Body(keywords={"content": _shown(sys.stdin.buffer, "stdin", progress)}, content_type=FORM)
     return Body(keywords={"content": _chunks(sys.stdin.buffer)}, content_type=FORM, once=True)
 

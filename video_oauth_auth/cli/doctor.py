@@ -133,7 +133,7 @@ def _api(chosen: Chosen, token: Token | None, url: str | None) -> tuple[str, boo
             status = response.status_code
     except OAuthError:
         raise
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:  # the second for some redirects
         failure = type(error).__name__
     else:
         return _judged(url.partition("?")[0], status, chosen), True

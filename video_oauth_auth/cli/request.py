@@ -128,6 +128,10 @@ def _exchange(client: httpx.Client, made: httpx.Request, body: Body, output: Pat
         raise
     except (httpx.HTTPError, httpx.InvalidURL) as error:  # the second for some redirects
         failure: Exception = error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] != "h11":  # whose errors httpx lets through while a body is sent
+            raise
+        raise click.ClickException("the body was not as long as its file: the file has changed meanwhile") from None
     say(f"video-oauth-auth: {_origin(str(made.url))}: {cleaned(str(failure)) or type(failure).__name__}")
     return LATER if isinstance(failure, httpx.TransportError) else OTHER
 
