@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 THREADS, REQUESTS = 8, 20  # requests of each thread
-REVOKED_AFTER = (40, 80, 120)  # answers, at which the server revokes the token
+ROUND = 5  # requests of each thread, after which all wait for each other: a request never meets two revocations
+REVOKED_AFTER = (60, 100, 140)  # answers, each in the midst of a round, at which the server revokes the token
 
 
 @click.command(cls=Examples, examples=("video-oauth-auth demo",))
@@ -66,6 +67,7 @@ class Act:
         self.answers = self.failures = self.revocations = 0
         self._server = server
         self._lock = threading.Lock()
+        self._round = threading.Barrier(THREADS)
 
     def play(self) -> None:
         """Let all threads do their work."""
@@ -81,9 +83,17 @@ class Act:
                 working.result()
 
     def _work(self, auth: OAuth2Auth) -> None:
-        with httpx.Client(auth=auth, base_url=self._server.api_url, timeout=30) as client:
-            for _ in range(REQUESTS):
-                self._count(client.get("/v1/accounts/123/videos").status_code)
+        try:
+            with httpx.Client(auth=auth, base_url=self._server.api_url, timeout=30) as client:
+                for _ in range(REQUESTS // ROUND):
+                    for _ in range(ROUND):
+                        self._count(client.get("/v1/accounts/123/videos").status_code)
+                    self._round.wait()
+        except threading.BrokenBarrierError:
+            pass  # another thread has failed, and tells why
+        except BaseException:
+            self._round.abort()
+            raise
 
     def _count(self, status: int) -> None:
         with self._lock:
