@@ -6,9 +6,9 @@ RUNNING = $(firstword $(foreach python,$(1),$(shell $(python) $(IS_USABLE) && ec
 # The newest that is here; `make highest PYTHON=python3.12` takes another one.
 PYTHON ?= $(call RUNNING,python3.13 python3.12 python3.11 python3)
 EVERYTHING := --requirement pyproject.toml --all-extras --group test --editable .
-# Where other libraries are met: HTTP clients, locks, cryptography, JOSE, web servers, terminals.
+# Where other libraries are met: HTTP clients, locks, cryptography, JOSE, terminals.
 MEETING := cli_request client_assertions encrypted_store encrypted_store_keyring errors_in_calls file_store id_tokens \
-	login_codes proxy redis_store_arguments replay replay_bodies replay_connections replay_httpx replay_mocks \
+	login_codes redis_store_arguments replay replay_bodies replay_connections replay_httpx replay_mocks \
 	replay_requests testing_server tls
 
 .PHONY: dist lowest highest versions
@@ -20,7 +20,7 @@ dist: .venv/.installed ## build the last commit into dist/ and check what is pub
 	cd build/source && DIST=$(CURDIR)/dist $(CURDIR)/$(PY) -m pytest tests/test_packaging.py tests/test_cli_installed.py
 	@rm -rf build
 
-lowest: $(LOWEST)/.installed ## run the tests that meet other libraries, with their lowest versions (90 s)
+lowest: $(LOWEST)/.installed ## run the tests that meet other libraries, with their lowest versions (70 s)
 	$(LOWEST)/bin/python -m pytest $(MEETING:%=tests/test_%.py)
 
 highest: .venv/.uv ## run all tests with the newest Python here, and the newest versions of everything
