@@ -205,10 +205,12 @@ def refusal(response: HTTPResponse, request: HTTPRequest, what: str = "the token
     code, description, members = _told(_members(response), request)
     said = ": ".join(part for part in (code, description) if part)
     if status in (408, 429) or status >= 500 or (code in _TEMPORARY and status >= 400):
+        wait = retry_after(response.headers)
         return TransportError(
-            f"{request.place} answered {status}{f' ({said})' if said else ''}; {what} can be tried again later",
+            f"{request.place} answered {status}{f' ({said})' if said else ''}; {what} can be tried again later"
+            f"{f', in {wait:.0f} s' if wait else ''}",
             status=status,
-            retry_after=retry_after(response.headers),
+            retry_after=wait,
         )
     if 300 <= status < 400:
         return InvalidResponseError(

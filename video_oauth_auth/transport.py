@@ -113,6 +113,7 @@ def send(request: HTTPRequest, *, via: Via, budget: Budget) -> HTTPResponse:
             failure = _failed(TimeoutError(), request, via, watched)
         except OAuthError as error:
             failure = error.copied()
+            failure.args = (f"{request.method} {request.place}: {error}",)
         except Exception as error:  # noqa: BLE001 - every library, adapter and mock has errors of its own
             failure = _failed(error, request, via, watched)
     raise failure  # outside the handlers: the library's exceptions hold the request and its secrets

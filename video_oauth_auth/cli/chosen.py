@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ..auth import OAuth2Auth
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, InsecureTransportError
 from ..generic import generic_keywords
 from ..origin import origin_of, written
 from ..profile_keys import GENERIC
@@ -122,12 +122,24 @@ def from_profile(name: str, user: str) -> Chosen:
     return Chosen(
         name=name,
         platform=profile.platform,
-        make=lambda given: make(profile.keywords(given)),
-        look=lambda given: make(profile.unread_keywords(given)),
+        make=_named_in_errors(name, lambda given: make(profile.keywords(given))),
+        look=_named_in_errors(name, lambda given: make(profile.unread_keywords(given))),
         given=_of_user(profile.platform, user),
         arguments=(name, *(("--user", user) if user else ())),
         secrets=tuple(profile.secrets.values()),
     )
+
+
+def _named_in_errors(name: str, make: Make) -> Make:
+    def made(given: Mapping[str, Any]) -> OAuth2Auth:
+        try:
+            return make(given)
+        except (ConfigurationError, InsecureTransportError) as error:
+            if not str(error).startswith("the profile "):
+                error.args = (f"the profile {name!r}: {error}",)
+            raise
+
+    return made
 
 
 def from_environment(platform: str, user: str) -> Chosen:
