@@ -153,7 +153,8 @@ class Proxy:
         return self.answer(self.connect(path, method, *headers, body=body))
 
     def has(self, count: int) -> Callable[[], bool]:
-        return lambda: self.app._max_concurrency - self.app._places._value == count
+        places = self.app._places
+        return lambda: self.app._max_concurrency - places._value == count and not places._waiters
 
     def close(self) -> None:
         self._server.should_exit = True
