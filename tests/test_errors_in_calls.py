@@ -60,7 +60,7 @@ def test_a_token_endpoint_that_is_down_is_a_connection_error_of_the_library_too(
 def test_a_server_error_of_the_token_endpoint_tells_its_status(client, oauth_server, auth_for):
     oauth_server.token_faults.always(json_answer(503, {"error": "temporarily_unavailable"}))
     with pytest.raises(unreachable_error(client)) as raised:
-        client.send(auth_for(oauth_server, token_timeout=2.0), "GET", f"{oauth_server.api_url}/me")
+        client.send(auth_for(oauth_server, token_timeout=1.0), "GET", f"{oauth_server.api_url}/me")
     assert isinstance(raised.value, TransportError)
     assert raised.value.status == 503
 

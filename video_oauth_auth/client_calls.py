@@ -12,9 +12,14 @@ from .documents import endpoint_of
 from .endpoints import HTTPRequest, HTTPResponse, Parameters, form_request
 from .errors import ConfigurationError, TransportError
 
-__all__ = ["ClientCalls"]
+__all__ = ["ClientCalls", "is_enough"]
 
 LEAST = 1.0  # seconds that an exchange is begun with
+
+
+def is_enough(budget: Budget, *, after: float = 0.0) -> bool:
+    """Tell whether there is time for an exchange, so many seconds from now: one whose answer could be read."""
+    return budget.remaining() - after >= min(LEAST, budget.seconds / 10)
 
 
 class Means(Protocol):
@@ -66,6 +71,6 @@ class ClientCalls:
         method = authentication_method(self._client, server)
         request = form_request(url, credential, method, parameters, server=server)
         budget = means.budget
-        if budget.remaining() < min(LEAST, budget.seconds / 10):  # what it brings could not be read any more
+        if not is_enough(budget):
             raise TransportError(f"no time was left for {endpoint} after {budget.phase}; nothing was sent", sent=False)
         return request, transport.send(request, via=means.via, budget=means.budget)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from .attempt import Attempt
 from .budget import now
 from .client import ClientCredential, OAuthClient
-from .client_calls import ClientCalls
+from .client_calls import ClientCalls, is_enough
 from .discovery import Directory
 from .endpoints import Parameters, read_token
 from .errors import InvalidResponseError, OAuthError, ResponseError, TransportError
@@ -140,7 +140,8 @@ class TokenCalls:
             if self._must_not_repeat(outdated):
                 raise failed
             self._pause(failed, tries, attempt)
-            if self._must_not_repeat(outdated):  # the pause may have led out of the quick tries
+            # The pause may have led out of the quick tries, or have been longer than it should be.
+            if self._must_not_repeat(outdated) or not is_enough(attempt.budget):
                 raise failed
 
     def _call(self, credential: ClientCredential, parameters: Parameters, attempt: Attempt) -> tuple[Token, float]:
@@ -156,7 +157,7 @@ class TokenCalls:
             delay = max(delay, failed.retry_after)
             self.pause(delay)
         hopeless = isinstance(failed, InvalidResponseError) or failed.lasting
-        if (hopeless and tries >= TRIES_WHEN_HOPELESS) or delay >= attempt.budget.remaining():
+        if (hopeless and tries >= TRIES_WHEN_HOPELESS) or not is_enough(attempt.budget, after=delay):
             raise failed
         attempt.budget.sent = False  # there is nothing to save
         attempt.budget.phase = f"waiting {delay:.1f} s before the next try ({failed})"
