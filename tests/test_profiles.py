@@ -214,7 +214,8 @@ def test_the_file_is_where_the_system_keeps_settings(home):
 
 def test_without_a_file_there_are_no_profiles(home):
     assert profile_names() == []
-    with pytest.raises(ConfigurationError, match=r"there is no profile 'acme' in .*profiles\.toml$"):
+    said = r"there is no profile 'acme' in .*profiles\.toml; no profile stands there yet$"
+    with pytest.raises(ConfigurationError, match=said):
         read_profile("acme")
 
 

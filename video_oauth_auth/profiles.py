@@ -158,7 +158,9 @@ def read_profile(name: str) -> Profile:
     path = profiles_path()
     tables = _tables(path)
     if name not in tables:
-        there = f"; there {'is' if len(tables) == 1 else 'are'} {', '.join(sorted(tables))}" if tables else ""
+        there = "; no profile stands there yet"
+        if tables:
+            there = f"; there {'is' if len(tables) == 1 else 'are'} {', '.join(sorted(tables))}"
         raise ConfigurationError(f"there is no profile {cleaned(name)!r} in {path}{nearest(name, tables)}{there}")
     try:
         return _checked(name, path, tables[name])

@@ -31,7 +31,8 @@ def _open_streams() -> None:
     """Lead streams that are closed to nowhere; and let no letter that a stream does not know end the command."""
     for name, flags, mode in (("stdin", os.O_RDONLY, "r"), ("stdout", os.O_WRONLY, "w"), ("stderr", os.O_WRONLY, "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.open(os.devnull, flags), mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+            nowhere = os.open(os.devnull, flags)
+            setattr(sys, name, open(nowhere, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - open to the end
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # it is the one of the process
 
 
