@@ -77,6 +77,7 @@ def _answer(browser: Chrome, url: str, answers: Mapping[str, str], *, denies: bo
 def _go_through(browser: Chrome, url: str, answers: Mapping[str, str], *, denies: bool) -> None:
     browser.get(url)
     for _ in range(MOST_PAGES):
+        WebDriverWait(browser, PAGE_TIMEOUT).until(_loaded)  # half a page has no button, as the last one has none
         if said := "".join(element.text for element in browser.find_elements(By.CSS_SELECTOR, REFUSED)):
             raise Refused(said)
         no_button = _first(browser, DENY) if denies else None
@@ -91,6 +92,10 @@ def _go_through(browser: Chrome, url: str, answers: Mapping[str, str], *, denies
         WebDriverWait(browser, PAGE_TIMEOUT).until(staleness_of(button))
         denies = denies and no_button is None
     raise Refused(f"more than {MOST_PAGES} pages, the last is {browser.title!r}")
+
+
+def _loaded(browser: Chrome) -> bool:
+    return bool(browser.execute_script("return document.readyState") == "complete")
 
 
 def _first(browser: Chrome, where: str) -> WebElement | None:
