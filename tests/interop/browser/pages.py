@@ -3,10 +3,11 @@
 import threading
 from collections.abc import Mapping
 
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.expected_conditions import staleness_of, visibility_of_element_located
+from selenium.webdriver.support.expected_conditions import visibility_of_element_located
 from selenium.webdriver.support.wait import WebDriverWait
 
 PAGE_TIMEOUT = 60.0
@@ -22,6 +23,9 @@ GO_ON = (
 )
 DENY = "#kc-cancel, button[name=abort], a[href$='/abort']"
 REFUSED = "[id^=input-error-], .pf-m-danger, #kc-error-message, p.red"  # empty where nothing is refused
+
+MARK_AS_ANSWERED = "window.answered = true"  # goes with its page
+NEXT_PAGE_IS_THERE = "return !window.answered && document.readyState === 'complete'"
 
 
 class Refused(Exception):
@@ -77,7 +81,6 @@ def _answer(browser: Chrome, url: str, answers: Mapping[str, str], *, denies: bo
 def _go_through(browser: Chrome, url: str, answers: Mapping[str, str], *, denies: bool) -> None:
     browser.get(url)
     for _ in range(MOST_PAGES):
-        WebDriverWait(browser, PAGE_TIMEOUT).until(_loaded)  # half a page has no button, as the last one has none
         if said := "".join(element.text for element in browser.find_elements(By.CSS_SELECTOR, REFUSED)):
             raise Refused(said)
         no_button = _first(browser, DENY) if denies else None
@@ -88,14 +91,16 @@ def _go_through(browser: Chrome, url: str, answers: Mapping[str, str], *, denies
             if field := _first(browser, where):
                 field.clear()
                 field.send_keys(answer)
+        browser.execute_script(MARK_AS_ANSWERED)
         button.click()
-        WebDriverWait(browser, PAGE_TIMEOUT).until(staleness_of(button))
+        WebDriverWait(browser, PAGE_TIMEOUT, ignored_exceptions=[WebDriverException]).until(_next_page_is_there)
         denies = denies and no_button is None
     raise Refused(f"more than {MOST_PAGES} pages, the last is {browser.title!r}")
 
 
-def _loaded(browser: Chrome) -> bool:
-    return bool(browser.execute_script("return document.readyState") == "complete")
+def _next_page_is_there(browser: Chrome) -> bool:
+    """Whether all of it is: half a page has no button, as the last one has none."""
+    return bool(browser.execute_script(NEXT_PAGE_IS_THERE))
 
 
 def _first(browser: Chrome, where: str) -> WebElement | None:
