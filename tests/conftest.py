@@ -12,12 +12,17 @@ import httpx
 import httpx2
 import pytest
 import requests
+from hypothesis import HealthCheck, settings
 
 from video_oauth_auth import AuthorizationServer, OAuth2Auth, OAuthClient, TokenSource
 from video_oauth_auth.grants import ClientCredentials
 from video_oauth_auth.testing import OAuthServer
 
 pytest_plugins = ["video_oauth_auth.testing.plugin", "tests.secrets_canary", "pytester"]
+
+# A busy machine may stop an example for a while; the time limit of the whole test is the safety net.
+settings.register_profile("any machine", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 _BY_CLIENT_CREDENTIALS = ClientCredentials()
 
