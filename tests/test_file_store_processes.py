@@ -54,7 +54,11 @@ def state(key):
 def test_a_process_that_is_killed_at_any_moment_leaves_a_whole_entry_and_no_lock(tmp_path):
     """At 200 moments; the pause before each kill grows slowly over the time that some saves take."""
     text = """
-    save(key_of("a"), token_of(0))
+    began_at = time.perf_counter()
+    for _ in range(10):
+        save(key_of("a"), token_of(0))
+    took = time.perf_counter() - began_at
+    longest = min(max(0.008, took / 2), 0.3)  # seconds: five saves, where a disk takes long
     saved = set()
     for number in range(1, 201):
         ready, told = os.pipe()
@@ -62,7 +66,7 @@ def test_a_process_that_is_killed_at_any_moment_leaves_a_whole_entry_and_no_lock
         os.close(told)
         os.read(ready, 1)
         os.close(ready)
-        ends_at = time.perf_counter() + number * 0.00004
+        ends_at = time.perf_counter() + longest * number / 200
         while time.perf_counter() < ends_at:
             pass
         os.kill(child, signal.SIGKILL)

@@ -16,6 +16,7 @@ from starlette.routing import Mount
 from video_oauth_auth import BrightcoveAuth, ConfigurationError
 from video_oauth_auth.errors import LoginRequired, StoreError, TransportError
 from video_oauth_auth.proxy import ProxyApp
+from video_oauth_auth.proxy import app as app_module
 from video_oauth_auth.testing import Answer, BrightcoveServer, Drip, Drop, Hold, json_answer
 
 from .conftest import sha256
@@ -533,8 +534,9 @@ def test_a_caller_that_leaves_in_the_middle_of_an_answer_ends_it(brightcove_serv
     assert caller.sent[-1].get("more_body") is True
 
 
-def test_who_asks_again_with_the_last_byte_of_an_answer_gets_a_place(brightcove_server, auth):
+def test_who_asks_again_with_the_last_byte_of_an_answer_gets_a_place(brightcove_server, auth, monkeypatch):
     """Connections that are kept do so, all of them at one time under load."""
+    monkeypatch.setattr(app_module, "FOR_A_PLACE", 10.0)
 
     class Again(Caller):
         async def send(self, message: Any) -> None:
