@@ -16,6 +16,7 @@ from video_oauth_auth import (
     TransportError,
 )
 from video_oauth_auth.testing import Delay, Drip, Hold, unavailable
+from video_oauth_auth.watchdog import Connections
 
 from .engine import aged, in_threads, settle, source_of
 
@@ -49,6 +50,16 @@ def test_an_answer_that_drips_ends_at_token_timeout(oauth_server, auth_for, clie
         assert entry.token is None
     another = auth_for(oauth_server, store=store)
     assert client.send(another, "GET", f"{oauth_server.api_url}/me").status_code == 200
+    oauth_server.release()
+
+
+@token_libraries
+def test_the_message_is_the_same_where_the_library_is_first_to_see_the_end(oauth_server, auth_for, client, monkeypatch):
+    monkeypatch.setattr(Connections, "shut_down", lambda _: None)
+    auth = auth_for(oauth_server, token_timeout=0.5)
+    oauth_server.token_faults.add(Hold())
+    with pytest.raises(TransportError, match=r"no complete answer within 0\.5 s \(token_timeout\)"):
+        client.send(auth, "GET", f"{oauth_server.api_url}/me")
     oauth_server.release()
 
 

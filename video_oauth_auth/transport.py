@@ -156,7 +156,7 @@ def _failed(error: Exception, request: HTTPRequest, via: Via, watched: Connectio
 
 def _said(error: Exception, names: set[str], request: HTTPRequest, watched: Connections) -> str:
     """Give what the library says, without secrets."""
-    if watched.ended:
+    if watched.ended or ("TimeoutError" in names and watched.budget.remaining() <= 0):  # whoever was first to see it
         return f"no complete answer within {watched.budget.seconds:g} s (token_timeout)"
     if names & _URL_OF_PROXY:  # ours has been read before; what cannot be read of that of a proxy may be its password
         return (
