@@ -44,7 +44,8 @@ def opened(home: Home) -> Path:
 @pytest.fixture
 def staff(home: Home, exchange: Exchange, register: Register) -> RegisteredClient:
     """A public client, and a profile for it: staff."""
-    client = native(register, access_token_lifetime=3)
+    # A token that is printed has a fifth of its time left at least: for the process to end, and for the API to see it.
+    client = native(register, access_token_lifetime=15)
     home.profiles(
         staff={
             "platform": "generic",
