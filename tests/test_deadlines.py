@@ -11,8 +11,8 @@ from .sign_ins import auth_of, begun, codes_sent, people_server, sign_in
 
 clock, server = engine.clock, sign_ins.server
 
-# A tenth of the time, and a second at most, has to be left: enough time is a little more, too little a little less.
-LEFT = [(20.0, 0.9, False), (20.0, 1.9, True), (4.0, 0.3, False), (4.0, 0.7, True)]
+# A tenth of the time, and a second at most, has to be left. Each is most of a second away from that, and the end.
+LEFT = [(100.0, 0.9, False), (100.0, 5.0, True), (9.0, 0.8, False), (2.0, 0.95, True)]
 
 
 @pytest.mark.parametrize(("seconds", "left", "is_sent"), LEFT)

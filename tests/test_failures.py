@@ -170,7 +170,7 @@ later = pytest.mark.parametrize("answer", LATER.values(), ids=LATER)
 
 @later
 def test_retry_after_is_honoured_inside_a_renewal(oauth_server, answer):
-    oauth_server.token_faults.add(answer(2))  # a date has no fractions: it means one second at least
+    oauth_server.token_faults.add(answer(3))  # a date has no fractions, and time goes on until it is sent
     assert source_of(oauth_server).get_token()
     first, second = oauth_server.token_calls
     assert second.elapsed - first.elapsed >= 0.9

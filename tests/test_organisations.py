@@ -262,12 +262,12 @@ def test_make_may_ask_for_another_organisation():
 
 def test_no_thread_lives_for_an_organisation(platform):
     settle()
-    before = threading.active_count()
+    before = set(threading.enumerate())
     auths = platform.auths()
     for number in range(100):
         token_of(auths[f"org-{number}"])
     settle()
-    assert threading.active_count() == before
+    assert not set(threading.enumerate()) - before
 
 
 # --- bounded ------------------------------------------------------------------------------------------------------
