@@ -13,7 +13,7 @@ from selenium.webdriver import Chrome
 
 from video_oauth_auth import AuthorizationServer, discover
 
-from .authorization import AuthorizationRequest, device_answer, unverified_header
+from .authorization import TIMEOUT, AuthorizationRequest, device_answer, unverified_header
 from .browser.landing import Landing
 from .browser.pages import Refused, sign_in, sign_out
 from .keycloak import NATIVE_APP, TELEVISION, WEB_APP, Realm
@@ -87,12 +87,12 @@ def test_keycloak_says_no_to_a_wrong_password_and_to_an_unknown_redirect_uri(
 def test_bob_signs_a_television_in_at_keycloak(complete: bool, browser: Chrome, platform: Realm) -> None:
     device = device_answer(device_endpoint(discover(platform.issuer)), TELEVISION)
     spend = {"grant_type": DEVICE_CODE, "client_id": TELEVISION, "device_code": device["device_code"]}
-    assert httpx.post(platform.token_endpoint, data=spend).json()["error"] == "authorization_pending"
+    assert httpx.post(platform.token_endpoint, data=spend, timeout=TIMEOUT).json()["error"] == "authorization_pending"
     url = device["verification_uri_complete"] if complete else device["verification_uri"]
     sign_in(browser, url, "bob", platform.settings.passwords["bob"], user_code=device["user_code"])
     time.sleep(device["interval"])  # RFC 8628, section 3.5: Keycloak answers slow_down where it is asked sooner
 
-    answer = httpx.post(platform.token_endpoint, data=spend).json()
+    answer = httpx.post(platform.token_endpoint, data=spend, timeout=TIMEOUT).json()
     assert (answer.get("error"), "refresh_token" in answer) == (None, True)
 
 
@@ -106,7 +106,7 @@ def test_alice_signs_out_at_keycloak_in_the_browser(browser: Chrome, platform: R
 
     assert landing.parameters() == {"state": "out"}
     spend = {"grant_type": "refresh_token", "client_id": NATIVE_APP, "refresh_token": token["refresh_token"]}
-    assert httpx.post(platform.token_endpoint, data=spend).json()["error"] == "invalid_grant"
+    assert httpx.post(platform.token_endpoint, data=spend, timeout=TIMEOUT).json()["error"] == "invalid_grant"
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
@@ -143,11 +143,11 @@ def test_a_person_signs_a_television_in_at_oidc_provider(
     client = native(register)
     device = device_answer(device_endpoint(discover(provider.issuer)), client.client_id)
     spend = {"grant_type": DEVICE_CODE, "client_id": client.client_id, "device_code": device["device_code"]}
-    assert httpx.post(provider.token_endpoint, data=spend).json()["error"] == "authorization_pending"
+    assert httpx.post(provider.token_endpoint, data=spend, timeout=TIMEOUT).json()["error"] == "authorization_pending"
     url = device["verification_uri_complete"] if complete else device["verification_uri"]
     sign_in(browser, url, "carol", "any password", user_code=device["user_code"])
 
-    answer = httpx.post(provider.token_endpoint, data=spend).json()
+    answer = httpx.post(provider.token_endpoint, data=spend, timeout=TIMEOUT).json()
     assert (answer.get("error"), "refresh_token" in answer) == (None, True)
 
 
@@ -164,4 +164,4 @@ def test_a_person_signs_out_at_oidc_provider_in_the_browser(
 
     assert landing.parameters() == {"state": "out"}
     spend = {"grant_type": "refresh_token", "client_id": client.client_id, "refresh_token": token["refresh_token"]}
-    assert httpx.post(provider.token_endpoint, data=spend).json()["error"] == "invalid_grant"
+    assert httpx.post(provider.token_endpoint, data=spend, timeout=TIMEOUT).json()["error"] == "invalid_grant"

@@ -19,7 +19,7 @@ from video_oauth_auth import (
     discover,
 )
 
-from .callers import OPENERS, all_together, open_caller
+from .callers import OPENERS, TIMEOUT, all_together, open_caller
 from .exchange import current
 from .keycloak import ANONYMOUS, WEB_APP, Realm
 from .video_manager_api import VIDEO_MANAGER, VIDEO_MANAGERS, VideoManagerApi
@@ -46,7 +46,7 @@ def signed_in(realm: Realm, username: str = "alice") -> dict[str, Any]:
     """The token answer to somebody who has signed in without this library."""
     form = {"grant_type": "password", "client_id": ANONYMOUS, "username": username, "scope": "openid"}
     password = {"password": realm.settings.passwords[username]}
-    answer = httpx.post(realm.token_endpoint, data=form | password).raise_for_status()
+    answer = httpx.post(realm.token_endpoint, data=form | password, timeout=TIMEOUT).raise_for_status()
     realm.forget_events()
     found: dict[str, Any] = answer.json()
     return found
@@ -54,7 +54,7 @@ def signed_in(realm: Realm, username: str = "alice") -> dict[str, Any]:
 
 def refreshed(realm: Realm, refresh_token: str | None) -> httpx.Response:
     form = {"grant_type": "refresh_token", "client_id": ANONYMOUS, "refresh_token": refresh_token or ""}
-    return httpx.post(realm.token_endpoint, data=form)
+    return httpx.post(realm.token_endpoint, data=form, timeout=TIMEOUT)
 
 
 def wait_until(happened: Callable[[], bool], what: str) -> None:

@@ -134,7 +134,7 @@ def test_50_threads_and_200_tasks_spend_each_rotating_refresh_token_once(
     client = register(access_token_lifetime=3)
     auth = exchange.auth(client, None, token=exchange.provider.sign_in(client.client_id, account_id="viewer"))
     # Long enough that a crowd on a slow machine is through before the next expiry, which would add a refresh.
-    exchange.provider.register(replace(client, access_token_lifetime=8))
+    exchange.provider.register(replace(client, access_token_lifetime=12))
     with open_caller(of_threads, auth) as threads, open_caller(of_tasks, auth) as tasks:
 
         def crowd() -> list[int]:

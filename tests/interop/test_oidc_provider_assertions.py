@@ -86,7 +86,7 @@ def test_every_access_token_is_asked_for_with_an_assertion_of_its_own(
 ) -> None:
     """In all five clients at once, so that their tokens expire together."""
     issuer = exchange.provider.issuer
-    registered = {library: proof.register(register, access_token_lifetime=2) for library in OPENERS}
+    registered = {library: proof.register(register, access_token_lifetime=3) for library in OPENERS}
     auths = {
         library: exchange.auth_at(issuer, proof.client(client, method=proof.method), ClientCredentials())
         for library, client in registered.items()

@@ -36,7 +36,7 @@ def known_by_its_secret(client: RegisteredClient) -> OAuthClient:
 def test_the_metadata_are_fetched_once_for_several_access_tokens(
     library: str, exchange: Exchange, register: Register
 ) -> None:
-    client = register(access_token_lifetime=2)
+    client = register(access_token_lifetime=3)
     auth = exchange.auth_at(exchange.provider.issuer, known_by_its_secret(client), ClientCredentials())
     before = exchange.provider.documents()
     with open_caller(library, auth) as caller:
