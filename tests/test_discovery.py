@@ -367,7 +367,7 @@ def test_a_webfinger_link_may_be_the_documents_url_or_the_issuer(href):
 def test_a_webfinger_server_that_is_down_can_be_asked_later():
     with respx.mock as mock:
         mock.get("https://api.tv.example/.well-known/webfinger").respond(503)
-        auth = MovingimageAuth(username="ann", password="pw", api_url="https://api.tv.example/v1/", token_timeout=0.2)
+        auth = MovingimageAuth(username="ann", password="pw", api_url="https://api.tv.example/v1/", token_timeout=1.0)
         with pytest.raises(TransportError, match="503"):
             auth.headers("https://api.tv.example/v1/vms")
 

@@ -172,7 +172,7 @@ def test_a_store_that_cannot_be_read_does_not_make_a_person_sign_in(oauth_server
 
 @pytest.mark.parametrize("step", ["load", "lock", "save"])
 def test_a_store_that_hangs_ends_for_the_callers_at_token_timeout(oauth_server, store, step):
-    source = source_of(oauth_server, store=store, token_timeout=0.3)
+    source = source_of(oauth_server, store=store, token_timeout=1.0)
     gate = store.hold(step)
     started_at = time.monotonic()
     errors = in_threads(5, source.get_token)
@@ -185,7 +185,7 @@ def test_a_store_that_hangs_ends_for_the_callers_at_token_timeout(oauth_server, 
 
 
 def test_a_store_that_is_slow_to_save_loses_nothing(oauth_server, store):
-    source = seeded(oauth_server, store, 301, token_timeout=0.3)
+    source = seeded(oauth_server, store, 301, token_timeout=1.0)
     gate = store.hold("save")
     with pytest.raises(TransportError, match="saving"):
         source.get_token()

@@ -167,7 +167,7 @@ def test_an_answer_that_says_later_is_no_lost_answer(oauth_server, status):
 
 def test_an_answer_that_comes_too_slowly_is_a_lost_answer(oauth_server, clock):
     oauth_server.reuse_grace = 1e6
-    source = refreshing(oauth_server, token_timeout=0.6)
+    source = refreshing(oauth_server, token_timeout=1.5)
     oauth_server.token_faults.add(Drip("body"))
     started_at = time.monotonic()
     with pytest.raises(TransportError) as caught:

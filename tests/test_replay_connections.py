@@ -70,7 +70,7 @@ def test_a_session_with_one_connection_is_free_again_after_a_401_that_could_not_
 
 @pytest.mark.timeout(15)
 def test_a_session_with_one_connection_is_free_again_after_a_renewal_that_failed(oauth_server, auth_for, narrow):
-    narrow.auth = auth_for(oauth_server, token_timeout=0.5)
+    narrow.auth = auth_for(oauth_server, token_timeout=1.5)
     revoke_known_token(narrow.request, oauth_server)
     oauth_server.challenge = PAGE
     oauth_server.token_faults.always(Drop("before"))
@@ -109,7 +109,7 @@ def test_a_client_with_one_connection_is_enough_for_a_replay(client, oauth_serve
 @pytest.mark.timeout(30)
 @of_httpx
 def test_a_client_with_one_connection_is_free_again_after_a_renewal_that_failed(client, oauth_server, auth_for):
-    auth = auth_for(oauth_server, token_timeout=0.5)
+    auth = auth_for(oauth_server, token_timeout=1.5)
     with client.session(auth, limits=client.module.Limits(max_connections=1)) as send:
         revoke_known_token(send, oauth_server)
         oauth_server.challenge = PAGE

@@ -86,7 +86,7 @@ def test_a_refresh_asks_for_the_same_resource_and_audience_and_never_for_a_wider
 )
 def test_transient_errors_delete_nothing(oauth_server, clock, fault):
     store = MemoryStore()
-    source = refreshing(oauth_server, store=store, token_timeout=0.3)
+    source = refreshing(oauth_server, store=store, token_timeout=1.0)
     first = aged(oauth_server, 301)
     source.set(first)
     oauth_server.token_faults.always(fault)
