@@ -125,7 +125,7 @@ class Program:
     ) -> None:
         if self.runs:
             self._process.kill()
-        self._process.communicate()
+        self._process.communicate(timeout=30)  # a child of it that hangs keeps the pipes open
 
 
 @pytest.fixture
