@@ -20,7 +20,19 @@ PROJECT = Path(__file__).parent.parent
 
 # From the bottom to the top. A module may import from its own layer and from those below it, never from above.
 LAYERS: dict[str, set[str]] = {
-    "values": {"errors", "token", "origin", "server", "assertion", "client", "grants", "events", "budget", "forks"},
+    "values": {
+        "errors",
+        "token",
+        "origin",
+        "server",
+        "assertion",
+        "client",
+        "grants",
+        "events",
+        "budget",
+        "forks",
+        "frozen",
+    },
     "a person's browser": {"login", "login.browser", "login.page", "login.port", "login.receiver"},
     "messages and storage": {
         "endpoints",
@@ -49,7 +61,7 @@ LAYERS: dict[str, set[str]] = {
         "waiting",
         "rejections",
     },
-    "one attempt": {"attempt", "errands", "discovery", "login.id_token", "login.keys", "reporting"},
+    "one attempt": {"attempt", "errands", "discovery", "login.id_token", "login.keys", "reporting", "state"},
     "the way of a renewal": {"settings", "client_calls", "token_calls", "keeping", "renewal"},
     "the token source": {"provided", "source"},
     "signing in": {

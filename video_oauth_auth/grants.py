@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal, Protocol, runtime_checkable
 
 from .errors import ConfigurationError
+from .frozen import frozen
 
 __all__ = ["AuthorizationCode", "ClientCredentials", "DeviceCode", "Grant", "ResourceOwnerPassword"]
 
@@ -87,7 +87,7 @@ class _Request:
             object.__setattr__(self, "scope", " ".join(self.scope))
         resource = (self.resource,) if isinstance(self.resource, str) else tuple(self.resource)
         object.__setattr__(self, "resource", resource)
-        object.__setattr__(self, "extra", MappingProxyType(dict(self.extra)))
+        object.__setattr__(self, "extra", frozen(self.extra))
         for uri in resource:
             if ":" not in uri or "#" in uri:
                 raise ConfigurationError(f"resource={uri!r} has to be an absolute URI without fragment (RFC 8707)")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from .errors import ConfigurationError, InvalidResponseError
+from .frozen import frozen
 
 __all__ = ["ENDPOINTS", "AuthorizationServer"]
 
@@ -52,7 +52,7 @@ class AuthorizationServer:
     def __post_init__(self) -> None:
         if not (self.issuer or self.token_endpoint):
             raise ConfigurationError("AuthorizationServer needs a token_endpoint= (or an issuer=)")
-        object.__setattr__(self, "extra", MappingProxyType(dict(self.extra)))
+        object.__setattr__(self, "extra", frozen(self.extra))
         for name in _LISTS:
             values = getattr(self, name)
             object.__setattr__(self, name, None if values is None else tuple(values))

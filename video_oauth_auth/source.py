@@ -1,8 +1,4 @@
-"""TokenSource: which token is used now, and who waits for the next one.
-
-What changes at run time is one reference to one immutable value, `_held`. Reading it needs no lock; everything else
-happens under `_lock`, which is never held while somebody waits, asks a server or looks into a store.
-"""
+"""TokenSource: which token is used now, and who waits for the next one. What changes in it is in `state.py`."""
 
 from __future__ import annotations
 
@@ -12,10 +8,10 @@ import math
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import TimeoutError as NotDone
-from dataclasses import replace
+from functools import partial
 from typing import Literal, NoReturn
 
-from . import forks, workers
+from . import workers
 from .attempt import Attempt, Outcome
 from .budget import Budget, now
 from .client import OAuthClient
@@ -25,11 +21,11 @@ from .errors import ConfigurationError, Library, LoginRequired, OAuthError, Tran
 from .events import Event
 from .freshness import Held
 from .grants import Grant
-from .rejections import Rejections
 from .renewal import Renewer
 from .reporting import Reporter, Status
 from .server import AuthorizationServer
 from .settings import SourceSettings
+from .state import GRACE, SourceState
 from .stores import MemoryStore, StoreKey, TokenStore
 from .token import GivenToken, Token, given_token
 from .transport import Via, runs_on_caller
@@ -39,10 +35,7 @@ __all__ = ["TokenSource"]
 
 logger = logging.getLogger("video_oauth_auth")
 
-FAILED_PAUSE = 5.0  # seconds until a failed renewal of a token that is still good is tried again, at most
-BUSY_PAUSE = 0.2  # the same where somebody else was at it
 LOCK_AT_LEAST = 5.0  # seconds to wait for the store's lock with what a sign-in has brought
-GRACE = 1.0  # seconds that callers wait longer than the renewal may take, so that its own error reaches them
 
 
 class _ThisThread(threading.local):
@@ -80,20 +73,7 @@ class TokenSource:
         InsecureTransportError: the token endpoint is neither https, nor loopback, nor listed.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_attempt",
-        "_born",
-        "_held",
-        "_inherited",
-        "_lock",
-        "_rejections",
-        "_renewer",
-        "_via",
-        "key",
-        "reporter",
-        "settings",
-    )
+    __slots__ = ("__weakref__", "_renewer", "_state", "key", "reporter", "settings")
 
     def __init__(
         self,
@@ -134,13 +114,7 @@ class TokenSource:
         self.key: StoreKey = settings.key(user)
         self.reporter: Reporter = Reporter(self.key, settings.on_event)
         self._renewer = Renewer(settings, self.key, seed=seed, before_refresh=self._warn_of_twins)
-        self._via = settings.via
-        self._held = held
-        self._lock = forks.ForkSafeLock()
-        self._born = forks.generation()
-        self._inherited = False
-        self._attempt: Attempt | None = None
-        self._rejections = Rejections()
+        self._state = SourceState(held, settings.via, settings.token_timeout)
 
     def for_user(self, user: str) -> TokenSource:
         """Make a source for another person's token with the same settings, store and limits."""
@@ -170,12 +144,12 @@ class TokenSource:
 
     def fresh(self) -> Token | None:
         """Give the token if it is fresh: one reference read, one clock read."""
-        held = self._held
+        held = self._state.held
         return held.token if held is not None and now() < held.fresh_until else None
 
     def peek(self) -> Token | None:
         """Give the token in memory, whatever its state; never does I/O."""
-        held = self._held
+        held = self._state.held
         return None if held is None else held.token
 
     def wait(self, *, rejected: Token | str | None = None, library: Library = "httpx", patient: bool = False) -> Token:
@@ -188,7 +162,8 @@ class TokenSource:
         """
         rejected = _token(rejected)
         while True:
-            token, attempt, mine = self._next(rejected, library, patient=patient)
+            self._check_not_renewing()
+            token, attempt, mine = self._state.next(rejected, library, patient=patient)
             if mine is not None:
                 self._start(mine, on_caller=runs_on_caller(mine.via.library) or workers.is_worker())
             if attempt is None:
@@ -206,7 +181,8 @@ class TokenSource:
         """Do the same as `wait` without blocking the event loop."""
         rejected = _token(rejected)
         while True:
-            token, attempt, mine = self._next(rejected, library, patient=patient)
+            self._check_not_renewing()
+            token, attempt, mine = self._state.next(rejected, library, patient=patient)
             if mine is not None:
                 self._start(mine, on_caller=False)
             if attempt is None:
@@ -216,43 +192,10 @@ class TokenSource:
             if outcome is not None:
                 return self._result(outcome, rejected)
 
-    def _next(
-        self, rejected: Token | None, library: Library, *, patient: bool
-    ) -> tuple[Token | None, Attempt | None, Attempt | None]:
-        """Decide: the token to use, or the attempt to wait for; and the attempt that has to be started for it."""
-        self._check_not_renewing()
-        with self._lock.here():
-            self._forget_parent()
-            held, moment = self._held, now()
-            good = held is not None and not held.suspect and held.token != rejected
-            if good and held is not None and moment < held.fresh_until:
-                return held.token, None, None
-            futile = rejected is not None and not good and self._rejections.paused(moment)
-            if futile and held is not None and moment < held.usable_until:
-                return held.token, None, None
-            beside = good and held is not None and moment < held.usable_until and not patient
-            attempt, mine = self._attempt, None
-            if attempt is None or attempt.budget.remaining() < -GRACE:  # one that nobody ended can only be left
-                self._via = self._via or Via(library)
-                attempt = mine = self._attempt = Attempt(
-                    budget=Budget(self.settings.token_timeout),
-                    via=self._via,
-                    held=held,
-                    rejected=rejected,
-                    reason=_reason(held, rejected, good=good, moment=moment),
-                    publish=self._publish,
-                )
-            if beside and held is not None:
-                return held.token, None, mine
-            attempt.waiters += 1
-            if not good and held is not None:
-                attempt.caused_by_401 = True
-            return None, attempt, mine
-
     def _result(self, outcome: Token | OAuthError, rejected: Token | None) -> Token:
         if isinstance(outcome, Token):
             return outcome
-        held = self._held
+        held = self._state.held
         if held is not None and held.token != rejected and now() < held.usable_until:
             return held.token  # the renewal failed, but there is still time
         raise outcome.copied()
@@ -260,11 +203,7 @@ class TokenSource:
     # --- the renewal --------------------------------------------------------------------------------------------
 
     def _start(self, attempt: Attempt, *, on_caller: bool) -> None:
-        context = contextvars.copy_context()
-
-        def job() -> None:
-            context.run(self._run, attempt)
-
+        job: Callable[[], object] = partial(contextvars.copy_context().run, self._run, attempt)
         try:
             if on_caller:
                 job()
@@ -293,61 +232,30 @@ class TokenSource:
             self._end(attempt, outcome)
             _this_thread.renewing.discard(self)
 
-    def _publish(self, attempt: Attempt, held: Held) -> None:
-        with self._lock.here():
-            if self._attempt is not attempt:  # a sign-in, or set() or reset(), knows better
-                return
-            self._attempt = None  # who is not content with this token has to start another attempt
-            self._held = held
-            self._inherited = False
-            if attempt.caused_by_401 and attempt.grant_type:
-                same = attempt.held is not None and attempt.held.token == held.token
-                self._rejections.renewed(held.token.access_token, same=same, moment=now())
-
     def _end(self, attempt: Attempt, outcome: Outcome) -> None:
         """Tell everybody: those who listen to events first, so that they know before anybody goes on."""
         try:
             self.reporter.ended(attempt, outcome)
         finally:
-            with self._lock.here():
-                if self._attempt is attempt:
-                    self._attempt = None
-                if not isinstance(outcome, Token):
-                    self._hold_off(BUSY_PAUSE if outcome is None else FAILED_PAUSE)
+            self._state.ended(attempt, outcome)
             if not attempt.outcome.done():
                 attempt.outcome.set_result(outcome)
-
-    def _hold_off(self, pause: float) -> None:
-        """Use a stale token a little longer before the next try: not every request shall start one."""
-        held, moment = self._held, now()
-        if held is not None and not held.suspect and moment < held.usable_until:
-            fresh_until = moment + min(pause, (held.usable_until - moment) / 4)
-            self._held = replace(held, fresh_until=max(held.fresh_until, fresh_until))
 
     # --- what an auth object reports ----------------------------------------------------------------------------
 
     def replayed(self, token: Token, *, accepted: bool) -> bool:
         """Take note of a replay's answer; tell whether it is the first sign that renewing does not help."""
-        with self._lock.here():
-            return self._rejections.accepted() if accepted else self._refused(token)
+        return self._state.replayed(token, accepted=accepted)
 
     def reject(self, token: Token) -> None:
         """Take note of a 401 that could not be answered: the next caller gets a newer token."""
-        with self._lock.here():
-            self._refused(token)
-
-    def _refused(self, token: Token) -> bool:
-        first_futile = self._rejections.refused(token.access_token, now())
-        held = self._held
-        if held is not None and held.token == token and not self._rejections.paused(now()):
-            self._held = replace(held, fresh_until=-math.inf, suspect=True)
-        return first_futile
+        self._state.reject(token)
 
     # --- signing in and out -------------------------------------------------------------------------------------
 
     def errand(self, at_most: float = math.inf) -> Errand:
         """Give what work for this source is done with besides renewals; it has `at_most` that many seconds."""
-        return Errand(min(self.settings.token_timeout, at_most), self._via or Via("httpx"))
+        return Errand(min(self.settings.token_timeout, at_most), self._state.via or Via("httpx"))
 
     def keep(self, token: Token, errand: Errand) -> None:
         """Use the token of a sign-in from now on, and save it; where that fails it serves this process."""
@@ -389,15 +297,12 @@ class TokenSource:
         self._renewer.replace(token, self.settings.token_timeout, self._become)
 
     def _become(self, held: Held | None) -> None:
-        with self._lock.here():
-            self._attempt = None
-            self._rejections = Rejections()
-            self.reporter.last_error = None
-            self._held = held
+        self.reporter.last_error = None
+        self._state.become(held)
 
     def status(self) -> Status:
         """Tell how it is going; looks into the store once if nothing is in memory yet."""
-        held = self._held
+        held = self._state.held
         if held is None and (stored := self._renewer.keeper.stored()) is not None:
             held = self.settings.hold(stored)
         moment = now()
@@ -438,16 +343,9 @@ class TokenSource:
                 f"a log handler, an on_event function) makes a request with this very auth object"
             )
 
-    def _forget_parent(self) -> None:
-        """In a child process: the parent's renewal is not ours, and its token may be spent by both."""
-        if self._born != forks.generation():
-            self._born = forks.generation()
-            self._attempt = None
-            self._inherited = True
-
     def _warn_of_twins(self) -> None:
-        if self._inherited and isinstance(self.settings.store, MemoryStore):
-            self._inherited = False
+        if self._state.inherited and isinstance(self.settings.store, MemoryStore):
+            self._state.inherited = False
             logger.warning(
                 "this process was forked and spends a refresh token that its parent has too. Servers that rotate "
                 "refresh tokens take the second use for theft: give both a shared store= such as FileStore, or sign in "
@@ -462,14 +360,6 @@ def _token(rejected: Token | str | None) -> Token | None:
 def _given(token: Token | None) -> Token:
     assert token is not None  # noqa: S101 - _next gives a token or an attempt
     return token
-
-
-def _reason(held: Held | None, rejected: Token | None, *, good: bool, moment: float) -> str:
-    if held is None:
-        return "first" if rejected is None else "rejected"
-    if not good:
-        return "rejected"
-    return "stale" if moment < held.usable_until else "expired"
 
 
 def _out_of_time(attempt: Attempt) -> TransportError:

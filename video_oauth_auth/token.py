@@ -7,10 +7,10 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import Any
 
 from .errors import ConfigurationError, InvalidResponseError
+from .frozen import frozen
 
 __all__ = ["GivenToken", "Token", "given_token"]
 
@@ -65,9 +65,9 @@ class Token:
     extra: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "extra", MappingProxyType(dict(self.extra)))
+        object.__setattr__(self, "extra", frozen(self.extra))
         if self.claims is not None:
-            object.__setattr__(self, "claims", MappingProxyType(dict(self.claims)))
+            object.__setattr__(self, "claims", frozen(self.claims))
 
     def __eq__(self, other: object) -> bool:
         return self.access_token == other.access_token if isinstance(other, Token) else NotImplemented
