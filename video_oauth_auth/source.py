@@ -113,8 +113,9 @@ class TokenSource:
         self.settings: SourceSettings = settings
         self.key: StoreKey = settings.key(user)
         self.reporter: Reporter = Reporter(self.key, settings.on_event)
-        self._renewer = Renewer(settings, self.key, seed=seed, before_refresh=self._warn_of_twins)
         self._state = SourceState(held, settings.via, settings.token_timeout)
+        warn = partial(_warn_of_twins, self._state, settings.store)  # leads not back here: a source dies with its users
+        self._renewer = Renewer(settings, self.key, seed=seed, before_refresh=warn)
 
     def for_user(self, user: str) -> TokenSource:
         """Make a source for another person's token with the same settings, store and limits."""
@@ -343,14 +344,15 @@ class TokenSource:
                 f"a log handler, an on_event function) makes a request with this very auth object"
             )
 
-    def _warn_of_twins(self) -> None:
-        if self._state.inherited and isinstance(self.settings.store, MemoryStore):
-            self._state.inherited = False
-            logger.warning(
-                "this process was forked and spends a refresh token that its parent has too. Servers that rotate "
-                "refresh tokens take the second use for theft: give both a shared store= such as FileStore, or sign in "
-                "after the fork"
-            )
+
+def _warn_of_twins(state: SourceState, store: TokenStore) -> None:
+    if state.inherited and isinstance(store, MemoryStore):
+        state.inherited = False
+        logger.warning(
+            "this process was forked and spends a refresh token that its parent has too. Servers that rotate refresh "
+            "tokens take the second use for theft: give both a shared store= such as FileStore, or sign in after the "
+            "fork"
+        )
 
 
 def _token(rejected: Token | str | None) -> Token | None:
