@@ -1,6 +1,7 @@
 """Children that are forked or spawned at every moment of a renewal."""
 
 import multiprocessing
+import sys
 
 import pytest
 
@@ -93,6 +94,60 @@ def test_a_child_that_is_forked_between_renewals_works(oauth_server, program):
     running.end(within=10)
     assert len(tokens) == 2
     assert all(is_live(oauth_server, token) for token in tokens)
+
+
+ending = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which threads it has not ended yet")
+
+
+@ending
+def test_a_fork_waits_until_the_thread_of_a_renewal_has_gone(oauth_server, program):
+    """OpenSSL cleans up behind it, with a lock closed that nobody would open in the child."""
+    running = program(
+        """
+        threads = []
+
+        def secret():
+            threads.append(threading.get_native_id())
+            return "test-client-secret"
+
+        for number in range(20):
+            source_of(secret=secret).get_token()
+            child = os.fork()
+            if not child:
+                os._exit(0)
+            say(os.path.exists(f"/proc/self/task/{threads.pop()}"))
+            os.waitpid(child, 0)
+        """
+    )
+    assert [running.said() for _ in range(20)] == ["False"] * 20
+    running.end(within=10)
+
+
+@ending
+@pytest.mark.parametrize(("seconds", "alive"), [(0.2, "False"), (30, "True")], ids=["it ends", "it does not end"])
+def test_a_fork_waits_for_a_thread_that_is_ending_but_not_for_ever(seconds, alive, program):
+    running = program(
+        f"""
+        from video_oauth_auth import forks
+        begun = threading.Event()
+
+        def end():
+            forks.ending()
+            begun.set()
+            time.sleep({seconds})
+
+        thread = threading.Thread(target=end, daemon=True)
+        thread.start()
+        begun.wait()
+        child = os.fork()
+        if not child:
+            os._exit(0)
+        say(thread.is_alive())
+        os.waitpid(child, 0)
+        """
+    )
+    assert running.said() == alive
+    running.end(within=10)
 
 
 SPENDING = """

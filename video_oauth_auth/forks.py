@@ -5,13 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
+from pathlib import Path
 
-__all__ = ["ForkSafeLock", "generation", "held_off", "reset_in_child"]
+__all__ = ["ForkSafeLock", "ending", "generation", "held_off", "reset_in_child"]
+
+LONGEST_END = 0.5  # seconds that a fork waits for threads that are ending
+THREADS = Path("/proc/self/task")  # one folder for each that the system has not ended; on Linux
 
 _resets: list[Callable[[], None]] = []
 _generation = 0
 _guard = threading.Lock()
+_ending: set[int] = set()
 
 
 def generation() -> int:
@@ -28,6 +34,7 @@ def _after_fork_in_child() -> None:
     global _generation, _guard
     _guard = threading.Lock()
     _generation += 1
+    _ending.clear()
     for function in _resets:
         function()
 
@@ -39,8 +46,32 @@ held_off = threading.Lock()
 # which logging takes before a fork: had it registered after this module, both would wait for each other.
 _comes_after = logging
 
+
+def ending() -> None:
+    """Say, as the last thing that a thread does, that it ends: no fork happens until the system has ended it.
+
+    OpenSSL cleans up behind each thread that has used it. A child that is forked meanwhile would find a lock of OpenSSL
+    closed for ever, and hang at its first token call, where no time-out helps.
+    """
+    with held_off:
+        _ended()
+        _ending.add(threading.get_native_id())
+
+
+def _ended() -> bool:
+    _ending.intersection_update([number for number in _ending if (THREADS / str(number)).exists()])
+    return not _ending
+
+
+def _before_fork() -> None:
+    held_off.acquire()
+    ends_at = time.monotonic() + LONGEST_END
+    while not _ended() and time.monotonic() < ends_at:
+        time.sleep(0.0005)
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=held_off.acquire, after_in_parent=held_off.release, after_in_child=held_off.release)
+    os.register_at_fork(before=_before_fork, after_in_parent=held_off.release, after_in_child=held_off.release)
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 

@@ -98,6 +98,7 @@ class _Workers:
             with suppress(BaseException):  # whatever it was, the job has told those who wait for it
                 job()
             del job
+        forks.ending()
 
     def _next_job(self, me: threading.Thread) -> Job | None:
         """Stand by until a job may begin; None if there is none left, or another stands by."""
