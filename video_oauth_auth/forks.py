@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ THREADS = Path("/proc/self/task")  # one folder for each that the system has not
 _resets: list[Callable[[], None]] = []
 _generation = 0
 _guard = threading.Lock()
-_ending: set[int] = set()
+_ending: deque[int] = deque(maxlen=64)  # the last ones; more than can be ending at a time
 
 
 def generation() -> int:
@@ -34,7 +35,6 @@ def _after_fork_in_child() -> None:
     global _generation, _guard
     _guard = threading.Lock()
     _generation += 1
-    _ending.clear()
     for function in _resets:
         function()
 
@@ -54,20 +54,15 @@ def ending() -> None:
     closed for ever, and hang at its first token call, where no time-out helps.
     """
     with held_off:
-        _ended()
-        _ending.add(threading.get_native_id())
-
-
-def _ended() -> bool:
-    _ending.intersection_update([number for number in _ending if (THREADS / str(number)).exists()])
-    return not _ending
+        _ending.append(threading.get_native_id())
 
 
 def _before_fork() -> None:
     held_off.acquire()
     ends_at = time.monotonic() + LONGEST_END
-    while not _ended() and time.monotonic() < ends_at:
+    while any((THREADS / str(number)).exists() for number in _ending) and time.monotonic() < ends_at:
         time.sleep(0.0005)
+    _ending.clear()
 
 
 if hasattr(os, "register_at_fork"):
