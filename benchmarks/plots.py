@@ -118,7 +118,7 @@ def _steady(table: Table) -> Plot:
     strips, slowest = [], []
     for row in _first_of_each(table.rows):
         course, kind = series[row.name], _kind(row.name)
-        failed, calls = (written(row.values[column], "count") for column in (2, 4))
+        failed, calls = (written(row.values[column], "count") for column in (3, 5))
         most = max(course.values)
         slowest.append((kind, most, f"{most:,.0f}"))
         note = f"{most:,.0f} ms; failed: {failed}; token calls: {calls}"

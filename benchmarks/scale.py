@@ -15,7 +15,7 @@ class Scale:
         rounds: interleaved rounds of what is compared by ratio.
         batch: requests per round, over no network.
         threads, tasks: how many meet an expired token.
-        meetings: how often they meet.
+        meetings: how often they meet, and how often requests go on steadily.
         lifetime: seconds that a token lives while requests go on steadily.
         expiries: how many such lifetimes.
         slow: seconds that the token endpoint takes meanwhile.
@@ -77,7 +77,7 @@ FULL = Scale(
     short=1,
     fresh_processes=True,
     load=640,
-    load_rounds=15,
+    load_rounds=60,
     duration=10,
     brief=2,
     body=64,
