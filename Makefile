@@ -28,6 +28,8 @@ check: .venv/.installed $(BARE)/.installed ## ruff, mypy, and pyright with and w
 
 interop: ## run the tests against servers that others wrote, and in a browser
 
+bench: ## measure beside other libraries, print tables, write docs/benchmarks.md
+
 include tests/interop/interop.mk
 include benchmarks/bench.mk
 include docs.mk

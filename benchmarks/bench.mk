@@ -1,11 +1,11 @@
 # Measured in a virtual environment of its own: the other libraries are installed for this only.
-# Takes about twenty-five minutes; a machine with nothing else to do gives the truest figures.
+# Takes over half an hour; a machine with nothing else to do gives the truest figures.
 # One figure again: .venv-bench/bin/python -m benchmarks --merge FIGURE; page and plots only: ... --render
 BENCH := .venv-bench
 
 .PHONY: bench bench-programs
 
-bench: bench-programs $(BENCH)/.installed ## measure beside other libraries, print tables, write docs/benchmarks.md
+bench: bench-programs $(BENCH)/.installed
 	@$(BENCH)/bin/python -m benchmarks
 
 # wrk puts the proxy under load, and RedisStore needs a Redis.

@@ -31,7 +31,7 @@ which installs the other libraries into a virtual environment of its own (and wr
 
 PEERS = """\
 Each library is used as its documentation says, in the current release, with one auth object (or session) for all requests. The client credentials are the grant wherever it can renew by them on its own. requests-oauthlib and google-auth renew by a refresh token only. httpx-auth and requests_auth know refresh tokens with the password grant, which is what they use where a refresh token is called for (and which lets them fall back on the password). The server is raw asyncio in a process of its own, so that its work does not compete for the interpreter lock; it does as little as it can, but it checks tokens, and the reuse of refresh tokens.
-"""  # noqa: E501
+"""  # noqa: E501 - a line of Markdown
 
 
 def document(report: Report) -> str:

@@ -55,7 +55,7 @@ class Uploaded:
 class Retries(Retry):
     """Tries GET and PUT again after 429 and 5xx; POST only after 429, because a 5xx may hide a video that was made."""
 
-    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:  # noqa: FBT001, FBT002
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:  # noqa: FBT001, FBT002 - as urllib3 has it
         """Tell urllib3 whether this answer is worth another try."""
         return status_code == 429 or super().is_retry(method, status_code, has_retry_after)
 

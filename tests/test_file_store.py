@@ -117,7 +117,7 @@ def test_the_package_of_stores_has_no_other_names():
     import video_oauth_auth.stores as stores
 
     with pytest.raises(AttributeError, match="NoStore"):
-        stores.NoStore  # noqa: B018
+        stores.NoStore  # noqa: B018 - it has to raise
 
 
 @pytest.mark.parametrize("name", ["../v1-x", "v1/x", "", ".", "v1-x.json", "v1-\0", "v1-ü", "x" * 300])

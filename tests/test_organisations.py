@@ -405,7 +405,7 @@ def test_who_there_is_cannot_be_listed(platform):
     with pytest.raises(TypeError, match="not iterable"):
         iter(platform.auths())
     with pytest.raises(TypeError):
-        "org-1" in platform.auths()  # noqa: B015
+        "org-1" in platform.auths()  # noqa: B015 - it has to raise
 
 
 # --- processes ----------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ def by_requests(request: HTTPRequest, lender: Any, watched: Connections) -> HTTP
     if lender is not None:
         _borrow(session, lender)
     # Looking for a redirect's target, which is not followed anyway, would read a body of any size.
-    session.resolve_redirects = lambda *_args, **_kwargs: iter(())  # type: ignore[method-assign,assignment]
+    session.resolve_redirects = lambda *_args, **_kwargs: iter(())  # type: ignore[method-assign,assignment]  # follows none
     private = _adapter_class()(watched, request)
     for prefix, adapter in list(session.adapters.items()):
         if type(adapter) is requests.adapters.HTTPAdapter:

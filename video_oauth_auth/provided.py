@@ -36,16 +36,16 @@ class Provided:
     def fresh(self) -> None:
         return None  # only the provider knows
 
-    def wait(self, *, rejected: Token | None, library: Library, patient: bool) -> Token:  # noqa: ARG002
+    def wait(self, *, rejected: Token | None, library: Library, patient: bool) -> Token:  # noqa: ARG002 - as a TokenSource has it
         rejected, self._rejected = rejected or self._rejected, None
         return self._provider.get_token(rejected=rejected)
 
-    async def await_token(self, *, rejected: Token | None, library: Library, patient: bool) -> Token:  # noqa: ARG002
+    async def await_token(self, *, rejected: Token | None, library: Library, patient: bool) -> Token:  # noqa: ARG002 - as a TokenSource has it
         rejected, self._rejected = rejected or self._rejected, None
         return await self._provider.aget_token(rejected=rejected)
 
     def reject(self, token: Token) -> None:
         self._rejected = token
 
-    def replayed(self, token: Token, *, accepted: bool) -> bool:  # noqa: ARG002
+    def replayed(self, token: Token, *, accepted: bool) -> bool:  # noqa: ARG002 - as a TokenSource has it
         return False

@@ -64,7 +64,7 @@ class Reporter:
         try:
             self._on_event(event)
         except Exception as error:  # noqa: BLE001 - it is the user's code
-            logger.error("on_event failed with %s at %s", type(error).__name__, kind.__name__)  # noqa: TRY400
+            logger.error("on_event failed with %s at %s", type(error).__name__, kind.__name__)  # noqa: TRY400 - no secret
 
     def ended(self, attempt: Attempt, outcome: Outcome) -> None:
         """Tell how a renewal ended."""

@@ -109,6 +109,7 @@ def test_a_heading_that_is_linked_to_is_not_under_the_bar_at_the_top(
 def test_the_search_finds_retry_after_and_leads_there(width: int, height: int, browser: Chrome, site: str) -> None:
     make_screen(browser, width, height)
     browser.get(site)
+    # Between two pages chromedriver may answer with any error.
     waiting = WebDriverWait(browser, WAIT_TIMEOUT, ignored_exceptions=[WebDriverException])
     browser.find_element(By.CSS_SELECTOR, "label[for=__search]" if width < 600 else ".md-search__button").click()
     (field,) = waiting.until(lambda _: in_search(browser).find_elements(By.CSS_SELECTOR, "input[role=combobox]"))

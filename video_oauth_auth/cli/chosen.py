@@ -151,7 +151,7 @@ def from_environment(platform: str, user: str) -> Chosen:
     kind = PLATFORMS[platform]
 
     def make(given: Mapping[str, Any]) -> OAuth2Auth:
-        auth: OAuth2Auth = kind.from_env(**{"store": store_of("file"), **given})  # type: ignore[attr-defined]
+        auth: OAuth2Auth = kind.from_env(**{"store": store_of("file"), **given})  # type: ignore[attr-defined]  # all have it
         return auth
 
     return Chosen(

@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
-from types import MappingProxyType
 from typing import Any
 
 from ..errors import StoreError
+from ..frozen import frozen
 from ..token import Token
 from .contract import StoreKey
 
@@ -25,7 +25,6 @@ FORMAT = 1
 _KEY = tuple(one.name for one in fields(StoreKey))
 _TOKEN = tuple(one.name for one in fields(Token))
 _KNOWN = frozenset({"format", *_KEY, *_TOKEN})
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class Unreadable(StoreError):
@@ -55,7 +54,7 @@ class Document:
     unknown: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-def encoded(key: StoreKey, token: Token, *, unknown: Mapping[str, Any] = _NOTHING) -> bytes:
+def encoded(key: StoreKey, token: Token, *, unknown: Mapping[str, Any] = frozen({})) -> bytes:
     """Write an entry: ASCII, one line.
 
     Args:

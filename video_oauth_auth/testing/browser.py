@@ -180,7 +180,7 @@ class _Answers(HTTPErrorProcessor):
     def http_response(self, _request: Request, response: object) -> object:
         return response
 
-    https_response = http_response  # type: ignore[assignment]
+    https_response = http_response  # type: ignore[assignment]  # as urllib's documentation says
 
 
 class _Tab:

@@ -63,7 +63,7 @@ class ByRefreshToken(RefreshTokenGrant):  # type: ignore[misc]  # Authlib has no
 
     def issue_token(self, _user: str, credential: RefreshToken) -> TokenAnswer:
         scope = self.request.payload.scope
-        return self.server.ledger.refresh(credential, scope, self.request.form)  # type: ignore[no-any-return]
+        return self.server.ledger.refresh(credential, scope, self.request.form)  # type: ignore[no-any-return]  # Authlib is untyped
 
     def revoke_old_credential(self, _credential: RefreshToken) -> None:
         """Nothing: the ledger has spent it in the step that issued the new one."""
@@ -71,7 +71,7 @@ class ByRefreshToken(RefreshTokenGrant):  # type: ignore[misc]  # Authlib has no
 
 class ByAuthorizationCode(AuthorizationCodeGrant):  # type: ignore[misc]  # Authlib has no types
     def query_authorization_code(self, code: str, client: Client) -> AuthorizationCode | None:
-        return self.server.codes.present(code, client.get_client_id())  # type: ignore[no-any-return]
+        return self.server.codes.present(code, client.get_client_id())  # type: ignore[no-any-return]  # Authlib is untyped
 
     def create_token_response(self) -> tuple[int, TokenAnswer, list[tuple[str, str]]]:
         code = self.request.authorization_code

@@ -93,6 +93,7 @@ def _go_through(browser: Chrome, url: str, answers: Mapping[str, str], *, denies
                 field.send_keys(answer)
         browser.execute_script(MARK_AS_ANSWERED)
         button.click()
+        # Between two pages chromedriver may answer with any error.
         WebDriverWait(browser, PAGE_TIMEOUT, ignored_exceptions=[WebDriverException]).until(_next_page_is_there)
         denies = denies and no_button is None
     raise Refused(f"more than {MOST_PAGES} pages, the last is {browser.title!r}")
